@@ -1,0 +1,46 @@
+/**
+ * States and the two times of an event. Counterpart: perf_event_update_time() and perf_event_set_state() in
+ * kernel/events/core.c.
+ *
+ * Enabled time grows while the state is INACTIVE or above, running time while it is ACTIVE. A member of a group
+ * whose leader is off counts as off, whatever its own state: so the siblings' times are brought up to date
+ * before their leader crosses that line.
+ */
+import {
+  PERF_EVENT_STATE_ACTIVE,
+  PERF_EVENT_STATE_INACTIVE,
+  PERF_EVENT_STATE_OFF,
+} from '../abi/perf-event.js'
+import { wrap64 } from '../abi/struct.js'
+import type { EventState, PerfEvent } from './event.js'
+
+/** The state that decides about time: the leader's where the leader is off or worse. */
+export function effectiveState(event: PerfEvent): EventState {
+  const leader = event.group_leader
+  return leader.state <= PERF_EVENT_STATE_OFF ? leader.state : event.state
+}
+
+/** Adds the context time since the last update to the totals, by the state that held meanwhile. */
+export function updateTime(event: PerfEvent): void {
+  if (!event.ctx) return
+  const now = event.ctx.time()
+  const delta = now - event.tstamp
+  const state = effectiveState(event)
+  if (state >= PERF_EVENT_STATE_INACTIVE) event.total_time_enabled = wrap64(event.total_time_enabled + delta)
+  if (state >= PERF_EVENT_STATE_ACTIVE) event.total_time_running = wrap64(event.total_time_running + delta)
+  event.tstamp = now
+}
+
+/** The same for all siblings of a leader. */
+export function updateSiblingTimes(leader: PerfEvent): void {
+  for (const sibling of leader.sibling_list) updateTime(sibling)
+}
+
+/** Changes the state, its times brought up to date first. */
+export function setState(event: PerfEvent, state: EventState): void {
+  if (event.state === state) return
+  updateTime(event)
+  const crosses = event.state < PERF_EVENT_STATE_INACTIVE !== state < PERF_EVENT_STATE_INACTIVE
+  if (crosses) updateSiblingTimes(event)
+  event.state = state
+}

@@ -1,0 +1,82 @@
+/**
+ * What a PMU is to the perf core. Counterpart: struct pmu in include/linux/perf_event.h.
+ *
+ * The callbacks have the kernel's names, arguments and contracts, save one: what the kernel calls with interrupts
+ * off is called here from the one thread that serves, so that nothing else runs meanwhile. A callback must not
+ * block. A PMU whose counts must be fetched first says so through `refresher`.
+ */
+import type { Caller } from '../abi/caller.js'
+import type { Failure } from '../abi/errno.js'
+import type { perf_event_attr } from '../abi/perf-event-attr.js'
+import type { PerfEvent } from './event.js'
+
+/** Which context an event of this PMU on a thread joins; without one only CPUs can be counted. */
+export type TaskContextNumber = 'perf_sw_context' | 'perf_hw_context' | 'perf_invalid_context'
+
+/** One attribute file: its text ends with a newline; without `store` it is read-only. */
+export interface Attribute {
+  readonly name: string
+  /** Permission bits, 0o444 where not given (0o644 with `store`). */
+  readonly mode?: number
+  show(): string
+  /** Takes what was written, at most 4096 bytes; throws an ErrnoError to refuse. */
+  store?(text: string): void
+}
+
+/** A folder of attributes, or, without a name, attributes beside `type`. Read anew at each use: it may grow. */
+export interface AttributeGroup {
+  readonly name?: string
+  readonly attrs: readonly Attribute[]
+}
+
+/** Brings counts up to date before the synchronous core uses them. */
+export interface Refresher {
+  /**
+   * Fetches a snapshot taken after this call; `done` is called later, in order with all others that wait on the
+   * same refresher, never within this call. The returned function withdraws the request.
+   */
+  refresh(done: (failure?: Failure) => void): () => void
+}
+
+/** What an event that may not exist yet is to count. */
+export interface RefreshTarget {
+  readonly attr: perf_event_attr
+  /** The thread, 0 or below where none is named. */
+  readonly tid: number
+  readonly caller: Caller
+}
+
+export interface Pmu {
+  readonly name: string
+  readonly task_ctx_nr: TaskContextNumber
+  /** PERF_PMU_CAP_ bits. */
+  readonly capabilities: number
+  readonly attr_groups: readonly AttributeGroup[]
+
+  /** Refuses with a Failure (ENOENT: not mine), or sets hw state, `pmu_private` and `destroy`. */
+  event_init(event: PerfEvent): Failure | undefined
+  /** Places the event; with PERF_EF_START it begins to count. A Failure means there is no room. */
+  add(event: PerfEvent, flags: number): Failure | undefined
+  /** Takes it off again, its count folded in. */
+  del(event: PerfEvent, flags: number): void
+  start(event: PerfEvent, flags: number): void
+  /** With PERF_EF_UPDATE the count is folded in. */
+  stop(event: PerfEvent, flags: number): void
+  /** Folds the count in without stopping. */
+  read(event: PerfEvent): void
+
+  pmu_enable?(): void
+  pmu_disable?(): void
+  start_txn?(flags: number): void
+  commit_txn?(): Failure | undefined
+  cancel_txn?(): void
+  check_period?(event: PerfEvent, value: bigint): Failure | undefined
+
+  /**
+   * Whose refresh must come before an event on this target is opened, or undefined where the core may run at once.
+   * Asked again after each refresh, so that finding a thread and fetching its counts can follow each other.
+   */
+  refresher?(target: RefreshTarget): Refresher | undefined
+  /** Whose refresh must come before this event is started, stopped or read. */
+  eventRefresher?(event: PerfEvent): Refresher | undefined
+}
