@@ -1,0 +1,22 @@
+/**
+ * The attribute files of the host PMU: PMU_FORMAT_ATTR() and PMU_EVENT_ATTR_STRING() of
+ * include/linux/perf_event.h. Each text ends with one newline.
+ */
+import type { Attribute } from '../perf/pmu.js'
+import type { EventDescription } from './vm.js'
+
+const text = (name: string, value: string): Attribute => ({ name, show: () => `${value}\n` })
+
+/** The `event` term: which bits of config take an event's id. */
+export const format_attr_event: Attribute = text('event', 'config:0-7')
+
+/** An event's id as users write it: two digits of lower-case hex. */
+export const eventIdText = (id: number): string => `0x${id.toString(16).padStart(2, '0')}`
+
+/** The files of one event: NAME, and NAME.unit and NAME.scale where it has them. */
+export function eventAttributes(id: number, { name, unit, scale }: EventDescription): Attribute[] {
+  const files = [text(name, `event=${eventIdText(id)}`)]
+  if (unit !== undefined) files.push(text(`${name}.unit`, unit))
+  if (scale !== undefined) files.push(text(`${name}.scale`, scale))
+  return files
+}

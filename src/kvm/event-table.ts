@@ -1,0 +1,100 @@
+/**
+ * Which config selects which event. Ids are ABI: scripts and recorded sessions name events by number, so a name
+ * keeps its id on every kernel and every machine.
+ *
+ * Counterpart: kvm_vcpu_stats_desc[] of arch/x86/kvm/x86.c, KVM_GENERIC_VCPU_STATS() of include/linux/kvm_host.h and
+ * arch/arm64/kvm/guest.c, the cumulative ones: an instant or a histogram is no count.
+ * The table is append-only: a new line goes to its end, no line is ever moved or taken out.
+ */
+import { log } from '../log.js'
+
+const known: readonly string[] = [
+  // x86; "exits" and "signal_exits" are arm64's too
+  'exits',
+  'io_exits',
+  'mmio_exits',
+  'halt_exits',
+  'signal_exits',
+  'irq_exits',
+  'irq_window_exits',
+  'nmi_window_exits',
+  'request_irq_exits',
+  'notify_window_exits',
+  'pf_taken',
+  'pf_fixed',
+  'pf_emulate',
+  'pf_spurious',
+  'pf_fast',
+  'pf_mmio_spte_created',
+  'pf_guest',
+  'tlb_flush',
+  'invlpg',
+  'l1d_flush',
+  'host_state_reload',
+  'fpu_reload',
+  'insn_emulation',
+  'insn_emulation_fail',
+  'hypercalls',
+  'irq_injections',
+  'nmi_injections',
+  'req_event',
+  'nested_run',
+  'directed_yield_attempted',
+  'directed_yield_successful',
+  'preemption_reported',
+  'preemption_other',
+  // every architecture
+  'halt_successful_poll',
+  'halt_attempted_poll',
+  'halt_poll_invalid',
+  'halt_wakeup',
+  'halt_poll_success_ns',
+  'halt_poll_fail_ns',
+  'halt_wait_ns',
+  // arm64
+  'hvc_exit_stat',
+  'wfe_exit_stat',
+  'wfi_exit_stat',
+  'mmio_exit_user',
+  'mmio_exit_kernel',
+]
+
+/** How many events `config:0-7` can tell apart. */
+export const MAX_EVENTS = 256
+
+/** What perf can parse as an event's name, and a file can be called without a suffix of its own. */
+const FIT_NAME = /^[a-z_][a-z0-9_]{0,63}$/i
+
+/** The ids of one mount: those of the known names, and behind them those given to names that sources brought. */
+export class EventTable {
+  readonly #ids = new Map(known.map((name, id) => [name, id]))
+  readonly #leftOut = new Set<string>()
+
+  /** The id of a name, or undefined where it has none. */
+  id(name: string): number | undefined {
+    return this.#ids.get(name)
+  }
+
+  /** Gives ids to the names of one batch that have none, in sorted order; those that no id is left for have none. */
+  append(names: Iterable<string>): void {
+    const fresh = [...new Set(names)].filter(name => !this.#ids.has(name))
+    // By code unit, so that no locale has a say in an id.
+    for (const name of fresh.sort()) {
+      const refusal = this.#refusal(name)
+      if (refusal === undefined) this.#ids.set(name, this.#ids.size)
+      else this.#leaveOut(name, refusal)
+    }
+  }
+
+  #refusal(name: string): string | undefined {
+    if (!FIT_NAME.test(name)) return 'an event name is made of letters, digits and "_"'
+    if (this.#ids.size >= MAX_EVENTS) return `all ${MAX_EVENTS} event ids are taken`
+    return undefined
+  }
+
+  #leaveOut(name: string, why: string): void {
+    if (this.#leftOut.has(name)) return
+    this.#leftOut.add(name)
+    log.kvm('event %o is left out: %s', name, why)
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * What the host PMU refuses, in the patch's order. Counterpart: host_event_init().
+ *
+ * The permission to observe the thread is the core's to check, afterwards as in the kernel or before.
+ */
+import { Failure } from '../abi/errno.js'
+import { PERF_ATTACH_TASK, PERF_SAMPLE_BRANCH_STACK } from '../abi/perf-event.js'
+import type { perf_event_attr } from '../abi/perf-event-attr.js'
+import type { PerfEvent } from '../perf/event.js'
+import type { Task } from '../perf/task.js'
+import { eventIdText } from './attributes.js'
+
+const EVENT_MASK = 0xffn
+
+/**
+ * The event id that a config selects. The patch's mask, GENMASK_ULL(0, 7), has its arguments swapped and is 0, so that
+ * every config would select event 0; `config:0-7` is what it meant. Bits outside it are ignored, as by its to_event().
+ */
+export const to_event = (config: bigint): number => Number(config & EVENT_MASK)
+
+const excludes = ['exclude_user', 'exclude_kernel', 'exclude_hv', 'exclude_idle', 'exclude_guest'] as const
+
+/** Why an attribute asks for what a statistic cannot tell: EINVAL. */
+export function attributeRefusal(attr: perf_event_attr): Failure | undefined {
+  if (attr.sample_type & PERF_SAMPLE_BRANCH_STACK)
+    return new Failure('EINVAL', 'sample_type has BRANCH_STACK: the PMU takes no samples; leave it out')
+  if (attr.sample_period !== 0n)
+    return new Failure(
+      'EINVAL',
+      `sample_period is ${attr.sample_period}: the PMU takes no samples; set it to 0`,
+    )
+  const exclude = excludes.find(flag => attr[flag])
+  if (exclude)
+    return new Failure('EINVAL', `${exclude} is set: a statistic does not tell modes apart; leave it out`)
+  return undefined
+}
+
+/** The thread that an event is on, or why the PMU counts no such event: EOPNOTSUPP. */
+export function countedTask(event: PerfEvent): Task | Failure {
+  const { target } = event.hw
+  if (event.attach_state !== PERF_ATTACH_TASK || !target)
+    return new Failure(
+      'EOPNOTSUPP',
+      'the PMU counts threads, no CPUs; give the thread id of a vCPU, as listed in vms/',
+    )
+  if (event.cpu >= 0) {
+    // The kernel would count while the thread is on that CPU; nothing tells user space when that is.
+    const why = 'which CPU a thread runs on cannot be followed from user space'
+    return new Failure('EOPNOTSUPP', `cpu is ${event.cpu}: ${why}; set it to -1`)
+  }
+  return target
+}
+
+/** No event has this id: EINVAL. */
+export const noSuchEvent = (event_id: number): Failure =>
+  new Failure('EINVAL', `event ${eventIdText(event_id)} is none of this PMU's; see its events/`)
+
+/** The thread runs no vCPU: EINVAL. */
+export const noVcpu = (tid: number): Failure =>
+  new Failure('EINVAL', `pid ${tid} is not a vCPU thread; vCPU threads are listed in vms/`)
+
+/** The vCPU has no such statistic, though another may have it: EOPNOTSUPP, which perf shows as not supported. */
+export const notCountedHere = (event_id: number, tid: number): Failure =>
+  new Failure('EOPNOTSUPP', `the VM of vCPU thread ${tid} does not count event ${eventIdText(event_id)}`)
+
+/** Another event has the pair, and pairs are not shared: EOPNOTSUPP. */
+export const countedAlready = (event_id: number, tid: number): Failure =>
+  new Failure(
+    'EOPNOTSUPP',
+    `event ${eventIdText(event_id)} of vCPU thread ${tid} is counted already; close the other event first`,
+  )

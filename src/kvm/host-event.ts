@@ -1,0 +1,109 @@
+/**
+ * What the host PMU does to one perf event. Counterpart: host_event_update() to host_event_read() of the patch.
+ *
+ * hw.state follows the kernel's drivers (x86_pmu_start(), x86_pmu_stop()), where the patch left it alone: STOPPED
+ * says that the event is not armed, UPTODATE that what it counted is folded in. Each is done once, however often
+ * the core asks, so that an event is disarmed as often as it was armed and a count is folded in once.
+ */
+import type { Failure } from '../abi/errno.js'
+import { PERF_EF_START, PERF_EF_UPDATE, PERF_HES_STOPPED, PERF_HES_UPTODATE } from '../abi/perf-event.js'
+import { wrap64 } from '../abi/struct.js'
+import { log } from '../log.js'
+import type { PerfEvent } from '../perf/event.js'
+import type { VcpuEvent } from './vcpu-event.js'
+
+/** What `pmu_private` holds. Counterpart: struct event_data of the patch. */
+export class event_data {
+  /** What it counts; undefined for a thread that runs no vCPU, and once the vCPU is gone: nothing is counted then. */
+  counted: VcpuEvent | undefined
+  /** The statistic when the event stopped: it goes on for others, so that it cannot be looked up later. */
+  stopped_count: bigint | undefined = undefined
+  /** Whether hw.prev_count was read, and not only left over: the source may fail just when an event starts. */
+  has_prev_count = false
+
+  constructor(counted: VcpuEvent | undefined) {
+    this.counted = counted
+  }
+}
+
+/** The host PMU's data of an event that its event_init() took. */
+export function to_event_data(event: PerfEvent): event_data {
+  if (event.pmu_private instanceof event_data) return event.pmu_private
+  throw new TypeError(`Event ${event.id} is none of the host PMU's`)
+}
+
+const HALF = 1n << 63n
+
+/**
+ * What happened between two values of a statistic, in u64 arithmetic.
+ *
+ * One that went down was reset (writing 0 to its debugfs file does that) and has counted upward from 0 since: the new
+ * value is all that is known to have happened. The bare difference, as in the patch, would be a number near 2^64.
+ * Only a step across the end of the range that is shorter than half of it is the statistic's own wrap.
+ */
+export function countBetween(prev_count: bigint, new_count: bigint): bigint {
+  const difference = wrap64(new_count - prev_count)
+  return difference < HALF ? difference : new_count
+}
+
+const isStopped = (event: PerfEvent): boolean => (event.hw.state & PERF_HES_STOPPED) !== 0
+
+/** Folds in what was counted since the last time. A source that cannot be read leaves the last count. */
+export function host_event_update(event: PerfEvent): void {
+  const { hw } = event
+  if (hw.state & PERF_HES_UPTODATE) return
+  const e_data = to_event_data(event)
+  const new_count = isStopped(event) ? e_data.stopped_count : e_data.counted?.get_event_count()
+  if (isStopped(event)) hw.state |= PERF_HES_UPTODATE
+  if (new_count === undefined) return
+  if (e_data.has_prev_count) event.count = wrap64(event.count + countBetween(hw.prev_count, new_count))
+  hw.prev_count = new_count
+  e_data.has_prev_count = true
+}
+
+/** Records the statistic and arms, in this order: what is counted from the first moment on is not missed. */
+export function host_event_start(event: PerfEvent): Failure | undefined {
+  if (!isStopped(event)) return undefined
+  // A stop without PERF_EF_UPDATE left its part to be folded in.
+  host_event_update(event)
+  const e_data = to_event_data(event)
+  const count = e_data.counted?.get_event_count()
+  const failure = e_data.counted?.arm()
+  if (failure) return failure
+  e_data.has_prev_count = count !== undefined
+  event.hw.prev_count = count ?? 0n
+  event.hw.state = 0
+  return undefined
+}
+
+/** Disarms; with PERF_EF_UPDATE the count is folded in, else it waits until it is asked for. */
+export function host_event_stop(event: PerfEvent, flags: number): void {
+  const e_data = to_event_data(event)
+  if (!isStopped(event)) {
+    e_data.counted?.disarm()
+    e_data.stopped_count = e_data.counted?.get_event_count()
+    event.hw.state |= PERF_HES_STOPPED
+  }
+  if (flags & PERF_EF_UPDATE) host_event_update(event)
+}
+
+/** Places the event; without PERF_EF_START it stays stopped. Refused where the source cannot count. */
+export function host_event_add(event: PerfEvent, flags: number): Failure | undefined {
+  if (!(flags & PERF_EF_START)) return undefined
+  const failure = host_event_start(event)
+  if (failure) log.kvm('event %s is not placed: %s', event.id, failure.message)
+  return failure
+}
+
+export function host_event_del(event: PerfEvent): void {
+  host_event_stop(event, PERF_EF_UPDATE)
+}
+
+/**
+ * Ends what an event counts, its last count folded in while the source can still be read.
+ * The patch holds no reference on its vCPU, so that one that goes leaves the event a dangling pointer.
+ */
+export function host_event_end(event: PerfEvent): void {
+  host_event_stop(event, PERF_EF_UPDATE)
+  to_event_data(event).counted = undefined
+}

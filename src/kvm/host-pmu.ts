@@ -1,0 +1,194 @@
+/**
+ * The host PMU: perf events on vCPUs. Counterpart: virt/kvm/host_pmu.c of the patch "kvm: Add host pmu to support VM
+ * introspection", function for function; what one event does is in host-event.ts, what is refused in
+ * host-event-init.ts.
+ *
+ * The patch keeps everything in one global, which a second registration overwrites before it fails; here each
+ * registration is an object, and the registry refuses the second one's name.
+ */
+import { Failure, orThrow } from '../abi/errno.js'
+import { PERF_HES_STOPPED, PERF_HES_UPTODATE, PERF_PMU_CAP_NO_INTERRUPT } from '../abi/perf-event.js'
+import { log } from '../log.js'
+import type { PerfEvent } from '../perf/event.js'
+import type { Attribute, AttributeGroup, Pmu, Refresher, RefreshTarget } from '../perf/pmu.js'
+import type { PmuRegistry } from '../perf/registry.js'
+import type { Task } from '../perf/task.js'
+import { format_attr_event } from './attributes.js'
+import { MAX_EVENTS } from './event-table.js'
+import * as host from './host-event.js'
+import * as init from './host-event-init.js'
+import { HostRefresh } from './host-refresh.js'
+import type { kvm_event_cb, VcpuEvent } from './vcpu-event.js'
+import { VcpuEventList } from './vcpu-event-list.js'
+import type { Vcpu } from './vm.js'
+import type { VmList } from './vm-list.js'
+
+/** The events of the PMU: what the patch's kvm_host_pmu_register() is called with. */
+export interface HostPmuEvents {
+  /** Event ids are below this, and no more than 256: `config:0-7` has no more. */
+  readonly nr_events: number
+  /** The callbacks of each id; undefined for an id that is reserved but not there. */
+  readonly cbs: readonly (kvm_event_cb | undefined)[]
+  /** The files of events/. */
+  readonly event_attrs: readonly Attribute[]
+}
+
+/** Whom a host PMU counts and how it differs from the patch's. */
+export interface HostPmuOptions extends HostPmuEvents {
+  readonly vms: VmList
+  /** Whether several perf events may count one event of one vCPU; the patch refuses all but the first. */
+  readonly sharing?: boolean
+  /** Whether a thread of a VM's process that runs no vCPU is refused, as in the patch; else it counts 0. */
+  readonly strict?: boolean
+  /** Looks for VMs anew, when a thread is to be counted that is not known. */
+  readonly scanRefresher?: Refresher
+  /** Makes events those of a task that exited: their vCPU is gone, their last count folded in. */
+  readonly exitEvents?: (events: readonly PerfEvent[]) => void
+}
+
+const checkEvents = ({ nr_events, cbs }: HostPmuEvents): Failure | undefined => {
+  if (cbs.length !== nr_events)
+    return new Failure('EINVAL', `cbs has ${cbs.length} entries: nr_events is ${nr_events}`)
+  if (nr_events > MAX_EVENTS)
+    return new Failure('EINVAL', `nr_events is ${nr_events}: config:0-7 has room for ${MAX_EVENTS}`)
+  return undefined
+}
+
+export class HostPmu implements Pmu {
+  readonly name = 'kvm'
+  readonly task_ctx_nr = 'perf_sw_context'
+  readonly capabilities = PERF_PMU_CAP_NO_INTERRUPT
+  readonly #registry: PmuRegistry
+  readonly #options: HostPmuOptions
+  readonly #refresh: HostRefresh
+  readonly #counted = new VcpuEventList()
+  readonly #host_event_destroy = (event: PerfEvent): void => {
+    const { counted } = host.to_event_data(event)
+    host.host_event_end(event)
+    if (counted) this.#counted.remove(event, counted)
+  }
+  /** Replaced as a whole, so that ids, callbacks and files always belong together. */
+  #events: HostPmuEvents
+
+  /** Use {@link kvm_host_pmu_register}. */
+  constructor(registry: PmuRegistry, options: HostPmuOptions) {
+    this.#registry = registry
+    this.#options = options
+    this.#refresh = new HostRefresh(options.vms, options.scanRefresher)
+    this.#events = options
+  }
+
+  get attr_groups(): readonly AttributeGroup[] {
+    return [
+      { name: 'events', attrs: this.#events.event_attrs },
+      { name: 'format', attrs: [format_attr_event] },
+    ]
+  }
+
+  event_init(event: PerfEvent): Failure | undefined {
+    const { attr } = event
+    if (attr.type !== this.#registry.typeOf(this))
+      return new Failure('ENOENT', `type ${attr.type} is not that of the PMU "${this.name}"`)
+    const refusal = init.attributeRefusal(attr)
+    if (refusal) return refusal
+    const task = init.countedTask(event)
+    if (task instanceof Failure) return task
+    const event_id = init.to_event(attr.config)
+    const cb = this.#events.cbs[event_id]
+    if (!cb) return init.noSuchEvent(event_id)
+    const vcpu = this.#options.vms.vcpuOf(task)
+    if (vcpu) return this.#count(event, vcpu, event_id, cb)
+    if (!this.#countsZero(task)) return init.noVcpu(task.tid)
+    this.#take(event, undefined)
+    return undefined
+  }
+
+  add(event: PerfEvent, flags: number): Failure | undefined {
+    return host.host_event_add(event, flags)
+  }
+
+  del(event: PerfEvent, _flags: number): void {
+    host.host_event_del(event)
+  }
+
+  start(event: PerfEvent, _flags: number): void {
+    const failure = host.host_event_start(event)
+    if (failure) log.kvm('event %s stays stopped: %s', event.id, failure.message)
+  }
+
+  stop(event: PerfEvent, flags: number): void {
+    host.host_event_stop(event, flags)
+  }
+
+  read(event: PerfEvent): void {
+    host.host_event_update(event)
+  }
+
+  refresher(target: RefreshTarget): Refresher | undefined {
+    return this.#refresh.next(target)
+  }
+
+  eventRefresher(event: PerfEvent): Refresher | undefined {
+    return host.to_event_data(event).counted?.vcpu.vm.source.refresher
+  }
+
+  /**
+   * Takes more events in while the PMU is live: their ids, callbacks and files, all at once.
+   *
+   * @throws {ErrnoError} EINVAL when it would take an event away, or has another number of callbacks than of ids
+   */
+  kvm_host_pmu_grow(events: HostPmuEvents): void {
+    orThrow(checkEvents(events))
+    const isKept = this.#events.cbs.every((cb, id) => cb === undefined || cb === events.cbs[id])
+    if (!isKept) orThrow(new Failure('EINVAL', 'cbs lack an event that the PMU has: events are only added'))
+    this.#events = events
+  }
+
+  /** Takes the PMU away; open events keep their last counts. */
+  kvm_host_pmu_unregister(): void {
+    this.#registry.unregister(this)
+  }
+
+  /**
+   * Ends the events on vCPUs that are gone. Call it while their source can still be read, before it is closed: the
+   * last counts are folded in.
+   */
+  vcpusGone(vcpus: readonly Vcpu[]): void {
+    const events = vcpus.flatMap(vcpu => this.#counted.onVcpu(vcpu))
+    for (const event of events) this.#host_event_destroy(event)
+    if (events.length > 0) this.#options.exitEvents?.(events)
+  }
+
+  /** Whether the thread is one of a VM's process, so that `perf stat -p` gives the sum of the VM's vCPUs. */
+  #countsZero(task: Task): boolean {
+    return !this.#options.strict && this.#options.vms.ofProcess(task.tgid).length > 0
+  }
+
+  #count(event: PerfEvent, vcpu: Vcpu, event_id: number, cb: kvm_event_cb): Failure | undefined {
+    if (cb.has_event?.(vcpu) === false) return init.notCountedHere(event_id, vcpu.tid)
+    if (!this.#options.sharing && this.#counted.has(event_id, vcpu))
+      return init.countedAlready(event_id, vcpu.tid)
+    this.#take(event, this.#counted.add(event, event_id, vcpu, cb))
+    return undefined
+  }
+
+  #take(event: PerfEvent, counted: VcpuEvent | undefined): void {
+    event.pmu_private = new host.event_data(counted)
+    event.hw.state = PERF_HES_STOPPED | PERF_HES_UPTODATE
+    event.destroy = this.#host_event_destroy
+  }
+}
+
+/**
+ * Registers the host PMU as "kvm".
+ *
+ * @returns the PMU, to grow and to unregister, or EINVAL where the events do not fit together, or the registry's
+ *   refusal: EEXIST where there is a PMU "kvm" already
+ */
+export function kvm_host_pmu_register(registry: PmuRegistry, options: HostPmuOptions): HostPmu | Failure {
+  const refusal = checkEvents(options)
+  if (refusal) return refusal
+  const pmu = new HostPmu(registry, options)
+  const registered = registry.register(pmu)
+  return registered instanceof Failure ? registered : pmu
+}

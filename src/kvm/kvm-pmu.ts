@@ -1,0 +1,78 @@
+/**
+ * Keeps the host PMU in step with the list of VMs: a VM brings the events that its source can count, and takes the
+ * events that were open on it with it when it goes.
+ */
+import { orThrow } from '../abi/errno.js'
+import type { Attribute } from '../perf/pmu.js'
+import type { PmuRegistry } from '../perf/registry.js'
+import { eventAttributes } from './attributes.js'
+import { EventTable } from './event-table.js'
+import { type HostPmu, type HostPmuEvents, type HostPmuOptions, kvm_host_pmu_register } from './host-pmu.js'
+import type { kvm_event_cb } from './vcpu-event.js'
+import type { EventDescription } from './vm.js'
+import type { VmChange, VmList } from './vm-list.js'
+
+/** How the PMU behaves, and what it is to call: see {@link HostPmuOptions}. */
+export type KvmPmuOptions = Pick<HostPmuOptions, 'sharing' | 'strict' | 'scanRefresher' | 'exitEvents'>
+
+/** The callbacks of one name: each vCPU is asked of its own VM's source. */
+const callbacks = (name: string): kvm_event_cb => ({
+  get_event_count: vcpu => vcpu.vm.source.get_event_count(vcpu, name),
+  configure_event: (vcpu, enable) => vcpu.vm.source.configure_event(vcpu, name, enable),
+  has_event: vcpu => vcpu.vm.source.events.some(event => event.name === name),
+})
+
+/** The events that sources have brought so far. They stay when the VM goes: another may have them too. */
+class KnownEvents {
+  readonly #table = new EventTable()
+  readonly #cbs: (kvm_event_cb | undefined)[] = []
+  readonly #attrs: (readonly Attribute[])[] = []
+
+  /** Takes in what a source describes; the first description of a name stays. Returns whether there was a new one. */
+  add(events: readonly EventDescription[]): boolean {
+    this.#table.append(events.map(event => event.name))
+    let isNew = false
+    for (const event of events) {
+      const id = this.#table.id(event.name)
+      if (id === undefined || this.#cbs[id]) continue
+      this.#cbs[id] = callbacks(event.name)
+      this.#attrs[id] = eventAttributes(id, event)
+      isNew = true
+    }
+    return isNew
+  }
+
+  /** All of them; ids of the table that no source has brought are holes. */
+  snapshot(): HostPmuEvents {
+    return { nr_events: this.#cbs.length, cbs: Array.from(this.#cbs), event_attrs: this.#attrs.flat() }
+  }
+}
+
+export class KvmPmu {
+  readonly hostPmu: HostPmu
+  readonly #events = new KnownEvents()
+  readonly #stopListening: () => void
+
+  /**
+   * Registers the host PMU for the VMs of a list, those that will be added to it included.
+   *
+   * @throws {ErrnoError} EEXIST when there is a PMU "kvm" already
+   */
+  constructor(registry: PmuRegistry, vms: VmList, options: KvmPmuOptions = {}) {
+    for (const vm of vms) this.#events.add(vm.source.events)
+    this.hostPmu = orThrow(kvm_host_pmu_register(registry, { ...options, ...this.#events.snapshot(), vms }))
+    this.#stopListening = vms.onChange(change => this.#follow(change))
+  }
+
+  /** Takes the PMU away and follows the list no more. */
+  unregister(): void {
+    this.#stopListening()
+    this.hostPmu.kvm_host_pmu_unregister()
+  }
+
+  #follow({ kind, vm, gone }: VmChange): void {
+    this.hostPmu.vcpusGone(gone)
+    if (kind !== 'removed' && this.#events.add(vm.source.events))
+      this.hostPmu.kvm_host_pmu_grow(this.#events.snapshot())
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * One kind of event on one vCPU, shared by all perf events that count it: what the patch looks for in its event list
+ * as an (event_id, vcpu) pair.
+ *
+ * The patch's hooks have no use count, so that stopping one of two events would disarm the other. Here the source is
+ * asked to count for the first that starts and to cease for the last that stops.
+ */
+import type { Failure } from '../abi/errno.js'
+import { log } from '../log.js'
+import type { PerfEvent } from '../perf/event.js'
+import type { Vcpu } from './vm.js'
+
+/** What the PMU asks of those who keep a statistic. Neither may block or call back. */
+export interface kvm_event_cb {
+  /** The statistic now, or when it was last kept; undefined where it cannot be read. */
+  get_event_count(vcpu: Vcpu): bigint | undefined
+  /** Has the statistic kept, or no longer; a Failure where it cannot be. */
+  configure_event(vcpu: Vcpu, enable: boolean): Failure | undefined
+  /** Whether this vCPU has the statistic; absent: every one has. */
+  has_event?(vcpu: Vcpu): boolean
+}
+
+export class VcpuEvent {
+  readonly event_id: number
+  readonly vcpu: Vcpu
+  /** The perf events that are open on it. */
+  readonly events = new Set<PerfEvent>()
+  readonly #cb: kvm_event_cb
+  #armed = 0
+
+  constructor(event_id: number, vcpu: Vcpu, cb: kvm_event_cb) {
+    this.event_id = event_id
+    this.vcpu = vcpu
+    this.#cb = cb
+  }
+
+  get_event_count(): bigint | undefined {
+    return this.#cb.get_event_count(this.vcpu)
+  }
+
+  /** One more counts; refused where the source cannot. */
+  arm(): Failure | undefined {
+    const failure = this.#armed === 0 ? this.#cb.configure_event(this.vcpu, true) : undefined
+    if (!failure) this.#armed += 1
+    return failure
+  }
+
+  /** One less counts: for each arm() that was not refused, once. */
+  disarm(): void {
+    this.#armed -= 1
+    if (this.#armed > 0) return
+    const failure = this.#cb.configure_event(this.vcpu, false)
+    if (failure)
+      log.kvm('event %d of vCPU thread %d stays armed: %s', this.event_id, this.vcpu.tid, failure.message)
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * VMs and vCPUs as the host PMU sees them, and what it asks of a source of counts.
+ * Counterpart: struct kvm and struct kvm_vcpu, as far as the patch uses them.
+ */
+import type { Failure } from '../abi/errno.js'
+import type { Refresher } from '../perf/pmu.js'
+
+/** A vCPU. Its thread is known by id and start time together: ids are used again. */
+export interface Vcpu {
+  readonly vm: Vm
+  /** KVM's own vCPU number. */
+  readonly id: number
+  /** The host thread that runs it. */
+  readonly tid: number
+  /** proc_pid_stat(5) field 22 of that thread, in clock ticks. */
+  readonly startTime: bigint
+}
+
+export interface Vm {
+  /** What it calls itself; VmList.nameOf() gives its folder under vms/, where that is unfit or taken. */
+  readonly name: string
+  /** The VMM's process. */
+  readonly tgid: number
+  /** proc_pid_stat(5) field 22 of the process's main thread. */
+  readonly startTime: bigint
+  /** False for the simulated guest. */
+  readonly isReal: boolean
+  readonly vcpus: readonly Vcpu[]
+  readonly source: CountSource
+}
+
+/** A kind of count that a source can give. */
+export interface EventDescription {
+  /** KVM's own name: `exits`. */
+  readonly name: string
+  /** What a count of one means, for `events/NAME.unit`. */
+  readonly unit?: string
+  /** A decimal factor, for `events/NAME.scale`. */
+  readonly scale?: string
+}
+
+/** Where the counts of one VM come from. */
+export interface CountSource {
+  /** `stats`, `qmp` ...: as --source names it. */
+  readonly name: string
+  /** What it can count on a vCPU of this VM. */
+  readonly events: readonly EventDescription[]
+  /** The statistic's value now (or in the last snapshot, where there is a refresher); undefined: it cannot be read. */
+  get_event_count(vcpu: Vcpu, event: string): bigint | undefined
+  /** Switches counting on or off for this vCPU, or says why not; a source that always counts does nothing. */
+  configure_event(vcpu: Vcpu, event: string, enable: boolean): Failure | undefined
+  /** Present where counts must be fetched before get_event_count is current. */
+  readonly refresher?: Refresher
+  /** The VM is gone: nothing more will be asked. */
+  close(): void
+}
