@@ -1,0 +1,91 @@
+/**
+ * Opens an event from a request: credentials, names, a fresh look at what is to be counted, then the perf core.
+ * Counterpart: the part of sys_perf_event_open() around the core: descriptor numbers and the group's.
+ */
+import type { Caller } from '../abi/caller.js'
+import { ErrnoError, Failure, orThrow } from '../abi/errno.js'
+import { attrToJson } from '../abi/perf-event-attr-json.js'
+import type { perf_event_attr } from '../abi/perf-event-attr.js'
+import type { MaybeLater } from '../kernfs/later.js'
+import type { PerfCore } from '../perf/core.js'
+import type { PerfEvent } from '../perf/event.js'
+import type { PmuRegistry } from '../perf/registry.js'
+import type { EventTable, OpenEvent } from './event-table.js'
+import { withFreshTarget } from './fresh-counts.js'
+import type { Answer } from './answer-file.js'
+import type { OpenRequest } from './request.js'
+import { resolveAttr } from './resolve.js'
+
+/** What opening stands on. */
+export interface OpenerOptions {
+  readonly core: PerfCore
+  readonly registry: PmuRegistry
+  readonly events: EventTable
+  /** The perf_event_attr size that the running kernel knows. */
+  readonly attrSize: number
+  /** The credentials of a thread that a request is made for. */
+  credentialsOf(tid: number): Caller | Failure
+  /** The event of a handle. */
+  eventOfHandle(id: number): PerfEvent | undefined
+}
+
+/** A new event, with one reference for whoever asked. */
+export interface Opened {
+  readonly open: OpenEvent
+  /** The request with its names resolved: asking for it again opens the same. */
+  readonly request: Answer
+}
+
+export class Opener {
+  readonly #options: OpenerOptions
+
+  constructor(options: OpenerOptions) {
+    this.#options = options
+  }
+
+  /** Opens the event, at once or when its counts are there. Throws the errno of perf_event_open(2). */
+  open(request: OpenRequest, requester: Caller): MaybeLater<Opened> {
+    const { registry, attrSize } = this.#options
+    const caller = this.#callerOf(request, requester)
+    const attr = resolveAttr(registry, request, attrSize)
+    const target = { attr, tid: request.pid === 0 ? caller.tid : request.pid, caller }
+    const pmu = registry.byType(attr.type)?.pmu
+    return withFreshTarget(
+      wanted => pmu?.refresher?.(wanted),
+      target,
+      () => this.#openNow(request, attr, caller),
+    )
+  }
+
+  #openNow(request: OpenRequest, attr: perf_event_attr, caller: Caller): Opened {
+    const { core, events } = this.#options
+    const { pid, cpu, flags } = request
+    const event = orThrow(
+      core.perf_event_open({
+        attr,
+        pid,
+        cpu,
+        flags,
+        caller,
+        group_fd: this.#groupOf(request),
+        reserveFd: () => events.reserve(),
+      }),
+    )
+    const { groupFd } = request
+    return { open: events.add(event), request: { ...attrToJson(attr), pid, cpu, group_fd: groupFd, flags: Number(flags) } }
+  }
+
+  #groupOf({ groupFd, groupInode }: OpenRequest): PerfEvent | -1 | 'EBADF' {
+    const { events, eventOfHandle } = this.#options
+    if (groupInode !== undefined) return events.byInode(groupInode)?.event ?? 'EBADF'
+    return groupFd === -1 ? -1 : (eventOfHandle(groupFd) ?? 'EBADF')
+  }
+
+  /** Root may ask for anybody, others for their own threads: the request is then judged by that thread's rights. */
+  #callerOf({ callerTid }: OpenRequest, requester: Caller): Caller {
+    if (callerTid === undefined) return requester
+    const caller = orThrow(this.#options.credentialsOf(callerTid))
+    if (requester.uid === 0 || requester.uid === caller.uid) return caller
+    throw new ErrnoError('EPERM', `Cannot ask for thread ${callerTid}: it belongs to user ${caller.uid}, not to ${requester.uid}`)
+  }
+}

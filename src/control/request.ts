@@ -1,0 +1,107 @@
+/**
+ * The requests that `control`, a handle's `attr` and `perf_event_open` take: one JSON object each, the fields of
+ * perf_event_attr by their kernel names beside the other arguments of perf_event_open(2).
+ *
+ * Parsing looks at the text alone; names of PMUs and events are resolved against what is registered (resolve.ts).
+ */
+import { ErrnoError, orThrow } from '../abi/errno.js'
+import { integerFromJson, openFlagsFromJson, S32_RANGE, U64_RANGE } from '../abi/perf-event-json.js'
+
+/** A request to open an event. Fields of the attr are still as JSON has them. */
+export interface OpenRequest {
+  readonly op: 'open'
+  readonly attr: Readonly<Record<string, unknown>>
+  /** A perf_event_attr as it lies in a caller's memory, instead of `attr`. */
+  readonly attrBytes?: Uint8Array
+  readonly pid: number
+  readonly cpu: number
+  /** A handle's id, or -1. */
+  readonly groupFd: number
+  /** Instead of a handle's id, the inode number of an event's descriptor. */
+  readonly groupInode?: bigint
+  readonly flags: bigint
+  /** The thread that the request is made for. */
+  readonly callerTid?: number
+}
+
+/** A request to close a handle, by its id or name. */
+export interface CloseRequest {
+  readonly op: 'close'
+  readonly handle: string
+}
+
+/** The fields that stand beside those of perf_event_attr. */
+export const argumentNames = ['op', 'handle', 'pid', 'cpu', 'group_fd', 'group_ino', 'flags', 'caller', 'attr_bytes'] as const
+
+type Arguments = Readonly<Partial<Record<(typeof argumentNames)[number], unknown>>>
+
+const invalid = (message: string): ErrnoError => new ErrnoError('EINVAL', message)
+
+function parseObject(text: string): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw invalid(`Cannot read the request as JSON: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalid('The request must be a JSON object, as in {"type":"kvm","config":"exits","pid":4711}')
+  return value as Record<string, unknown>
+}
+
+const integer = (name: string, value: unknown, range = S32_RANGE): number =>
+  Number(orThrow(integerFromJson(name, value, range)))
+
+function parseBytes(value: unknown): Uint8Array {
+  if (typeof value !== 'string' || !/^(?:[0-9a-fA-F]{2})*$/.test(value))
+    throw invalid('"attr_bytes" must be a string of hexadecimal byte pairs')
+  return Buffer.from(value, 'hex')
+}
+
+function parseClose(given: Arguments, attr: object): CloseRequest {
+  const { handle } = given
+  const others = [...Object.keys(given).filter(name => name !== 'op' && name !== 'handle'), ...Object.keys(attr)]
+  if (others.length > 0) throw invalid(`Cannot close with a field "${others[0]}": {"op":"close","handle":7} is all it takes`)
+  if (typeof handle === 'number' && Number.isSafeInteger(handle)) return { op: 'close', handle: String(handle) }
+  if (typeof handle === 'string' && handle !== '') return { op: 'close', handle }
+  throw invalid('"handle" must be the id or the name of a handle')
+}
+
+function parseOpen(given: Arguments, attr: Record<string, unknown>): OpenRequest {
+  if (given.handle !== undefined) throw invalid('"handle" belongs to {"op":"close"}: a new handle gets its id itself')
+  if (given.pid === undefined) throw invalid('"pid" is missing: the id of the thread to count')
+  if (given.attr_bytes !== undefined && Object.keys(attr).length > 0)
+    throw invalid('"attr_bytes" stands for the whole perf_event_attr: leave its other fields out')
+  if (given.group_fd !== undefined && given.group_ino !== undefined)
+    throw invalid('"group_fd" and "group_ino" both name the group leader: give one of them')
+  const flags = given.flags === undefined ? 0n : openFlagsFromJson(given.flags)
+  return {
+    op: 'open',
+    attr,
+    pid: integer('pid', given.pid),
+    cpu: given.cpu === undefined ? -1 : integer('cpu', given.cpu),
+    groupFd: given.group_fd === undefined ? -1 : integer('group_fd', given.group_fd),
+    flags: orThrow<bigint>(flags),
+    ...(given.attr_bytes !== undefined && { attrBytes: parseBytes(given.attr_bytes) }),
+    ...(given.group_ino !== undefined && {
+      groupInode: orThrow<bigint>(integerFromJson('group_ino', given.group_ino, U64_RANGE)),
+    }),
+    ...(given.caller !== undefined && { callerTid: integer('caller', given.caller) }),
+  }
+}
+
+/**
+ * Reads one request.
+ *
+ * @throws {ErrnoError} EINVAL, saying which field is wrong and what is wanted
+ */
+export function parseRequest(text: string): OpenRequest | CloseRequest {
+  const attr: Record<string, unknown> = {}
+  const given: Partial<Record<string, unknown>> = {}
+  const isArgument = new Set<string>(argumentNames)
+  for (const [name, value] of Object.entries(parseObject(text))) (isArgument.has(name) ? given : attr)[name] = value
+  const { op = 'open' } = given
+  if (op === 'open') return parseOpen(given, attr)
+  if (op === 'close') return parseClose(given, attr)
+  throw invalid(`Unknown "op" ${JSON.stringify(op)}: "open" and "close" are known`)
+}
