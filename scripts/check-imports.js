@@ -3,15 +3,19 @@
  * cannot read the language.
  */
 import { execFileSync } from 'node:child_process'
+import { createRequire } from 'node:module'
 import { cruise } from 'dependency-cruiser'
 import extractTSConfig from 'dependency-cruiser/config-utl/extract-ts-config'
-import { createRequire } from 'node:module'
 
 const folders = ['src', 'native-free-tests', 'kernel-tests', 'bench']
 const config = createRequire(import.meta.url)('../.dependency-cruiser.cjs')
-const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '--deduplicate', ...folders], {
-  encoding: 'utf8',
-})
+const listed = execFileSync(
+  'git',
+  ['ls-files', '--cached', '--others', '--exclude-standard', '--deduplicate', ...folders],
+  {
+    encoding: 'utf8',
+  },
+)
   .split('\n')
   .filter(file => file.endsWith('.ts'))
 

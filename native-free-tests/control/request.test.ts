@@ -25,14 +25,19 @@ t.test('parseRequest() fills in the defaults of perf_event_open(2)', async t => 
 })
 
 t.test('parseRequest() takes every argument, as number, decimal or hex', async t => {
-  t.match(parseRequest('{"pid":"0x10","cpu":"3","group_fd":7,"flags":["FD_CLOEXEC","FD_NO_GROUP"],"caller":12}'), {
-    pid: 16,
-    cpu: 3,
-    groupFd: 7,
-    flags: 9n,
-    callerTid: 12,
+  t.match(
+    parseRequest('{"pid":"0x10","cpu":"3","group_fd":7,"flags":["FD_CLOEXEC","FD_NO_GROUP"],"caller":12}'),
+    {
+      pid: 16,
+      cpu: 3,
+      groupFd: 7,
+      flags: 9n,
+      callerTid: 12,
+    },
+  )
+  t.match(parseRequest('{"pid":0,"group_ino":"18446744073709551615"}'), {
+    groupInode: 0xffff_ffff_ffff_ffffn,
   })
-  t.match(parseRequest('{"pid":0,"group_ino":"18446744073709551615"}'), { groupInode: 0xffff_ffff_ffff_ffffn })
   t.strictSame(parseRequest('{"pid":0,"attr_bytes":"00ff"}'), {
     op: 'open',
     attr: {},
@@ -81,7 +86,16 @@ t.test('parseRequest() fails with EINVAL and says what is wanted', async t => {
 })
 
 t.test('parseRequest() gives a request or an ErrnoError for any text', async () => {
-  const anything = fc.oneof(fc.string(), fc.json(), fc.dictionary(fc.constantFrom('op', 'pid', 'cpu', 'flags', 'handle', 'caller', 'group_ino', 'attr_bytes', 'type'), fc.jsonValue()).map(value => JSON.stringify(value)))
+  const anything = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc
+      .dictionary(
+        fc.constantFrom('op', 'pid', 'cpu', 'flags', 'handle', 'caller', 'group_ino', 'attr_bytes', 'type'),
+        fc.jsonValue(),
+      )
+      .map(value => JSON.stringify(value)),
+  )
   fc.assert(
     fc.property(anything, text => {
       try {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { ErrnoError } from '../../src/abi/errno.js'
-import { parseFormat, resolveTerms, type ConfigWords } from '../../src/control/terms.js'
+import { type ConfigWords, parseFormat, resolveTerms } from '../../src/control/terms.js'
 import type { Pmu } from '../../src/perf/pmu.js'
 
 const attribute = (name: string, text: string) => ({ name, show: () => `${text}\n` })
@@ -11,8 +11,23 @@ const pmu: Pmu = {
   task_ctx_nr: 'perf_sw_context',
   capabilities: 0,
   attr_groups: [
-    { name: 'format', attrs: [attribute('event', 'config:0-7'), attribute('split', 'config1:0-3,8-11'), attribute('flag', 'config2:63'), attribute('broken', 'nonsense')] },
-    { name: 'events', attrs: [attribute('exits', 'event=0x02'), attribute('both', 'event=3,split=0xab'), attribute('exits.unit', 's')] },
+    {
+      name: 'format',
+      attrs: [
+        attribute('event', 'config:0-7'),
+        attribute('split', 'config1:0-3,8-11'),
+        attribute('flag', 'config2:63'),
+        attribute('broken', 'nonsense'),
+      ],
+    },
+    {
+      name: 'events',
+      attrs: [
+        attribute('exits', 'event=0x02'),
+        attribute('both', 'event=3,split=0xab'),
+        attribute('exits.unit', 's'),
+      ],
+    },
   ],
   event_init: () => undefined,
   add: () => undefined,
@@ -63,20 +78,23 @@ t.test('resolveTerms() fails with EINVAL and names what is near', async t => {
   }
 })
 
-t.test('resolveTerms() puts any value that fits where the format says, and gives an ErrnoError otherwise', async () => {
-  fc.assert(
-    fc.property(fc.bigInt(0n, 0xfffn), value => {
-      try {
-        const [, word] = resolveTerms(pmu, `split=${value}`, zero)
-        return value < 256n && (word & 0xfn) === (value & 0xfn) && (word >> 8n) === value >> 4n
-      } catch (error) {
-        return error instanceof ErrnoError && value > 255n
-      }
-    }),
-  )
-})
+t.test(
+  'resolveTerms() puts any value that fits where the format says, and gives an ErrnoError otherwise',
+  async () => {
+    fc.assert(
+      fc.property(fc.bigInt(0n, 0xfffn), value => {
+        try {
+          const [, word] = resolveTerms(pmu, `split=${value}`, zero)
+          return value < 256n && (word & 0xfn) === (value & 0xfn) && word >> 8n === value >> 4n
+        } catch (error) {
+          return error instanceof ErrnoError && value > 255n
+        }
+      }),
+    )
+  },
+)
 
-t.test('parseFormat() reads the kernel\'s format texts', async t => {
+t.test("parseFormat() reads the kernel's format texts", async t => {
   t.match(parseFormat('config:0-7\n'), { word: 0, width: 8 })
   t.match(parseFormat('config3:5\n'), { word: 3, width: 1 })
   t.equal(parseFormat('config'), undefined)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type Caller } from '../../src/abi/caller.js'
+import type { Caller } from '../../src/abi/caller.js'
 import { Failure } from '../../src/abi/errno.js'
 import { O_RDWR } from '../../src/abi/fs.js'
 import {
@@ -44,7 +44,12 @@ function machine({ refresher, maxHandles = 100, credentialsOf = () => new Failur
     ['handles', () => tree.handles],
     ['perf_event_open', tree.perf_event_open],
   ])
-  const root = dynamicDirectory({ owner, ino: 1n, names: () => children.keys(), child: name => children.get(name)?.() })
+  const root = dynamicDirectory({
+    owner,
+    ino: 1n,
+    names: () => children.keys(),
+    child: name => children.get(name)?.(),
+  })
   const fs = memoryClient(root)
   const ask = (request: object) => {
     const file = fs.open('control', O_RDWR)
@@ -90,7 +95,17 @@ t.test('a handle shows count, state, id and times, and closes', async t => {
   t.equal(fs.read(`${path}/count`), '5\n')
   t.equal(fs.read(`${path}/state`), 'active\n')
   t.match(fs.read(`${path}/id`), /^\d+\n$/)
-  t.strictSame(fs.readdir(path).sort(), ['attr', 'count', 'enable', 'event', 'id', 'reset', 'state', 'time_enabled', 'time_running'])
+  t.strictSame(fs.readdir(path).sort(), [
+    'attr',
+    'count',
+    'enable',
+    'event',
+    'id',
+    'reset',
+    'state',
+    'time_enabled',
+    'time_running',
+  ])
   fs.write(`${path}/enable`, '0\n')
   source.happen(vm.vcpu(0), 'exits', 5n)
   t.equal(fs.read(`${path}/count`), '5\n', 'a stopped event stands still')
@@ -104,21 +119,24 @@ t.test('a handle shows count, state, id and times, and closes', async t => {
   t.notOk(source.isArmed(vm.vcpu(0), 'exits'), 'and nothing stays armed')
 })
 
-t.test('a file that was open when its handle closed answers ENODEV, an event descriptor lives on', async t => {
-  const { fs, source, vm, open, ask } = machine()
-  const path = open()
-  const count = fs.open(`${path}/count`)
-  const event = fs.open(`${path}/event`, O_RDWR)
-  ask({ op: 'close', handle: 1 }).pending.value()
-  t.throws(() => count.read(), { code: 'ENODEV' })
-  source.happen(vm.vcpu(0), 'exits', 3n)
-  t.equal(u64(event.read(8)), 3n)
-  t.ok(source.isArmed(vm.vcpu(0), 'exits'))
-  event.close()
-  t.notOk(source.isArmed(vm.vcpu(0), 'exits'))
-})
+t.test(
+  'a file that was open when its handle closed answers ENODEV, an event descriptor lives on',
+  async t => {
+    const { fs, source, vm, open, ask } = machine()
+    const path = open()
+    const count = fs.open(`${path}/count`)
+    const event = fs.open(`${path}/event`, O_RDWR)
+    ask({ op: 'close', handle: 1 }).pending.value()
+    t.throws(() => count.read(), { code: 'ENODEV' })
+    source.happen(vm.vcpu(0), 'exits', 3n)
+    t.equal(u64(event.read(8)), 3n)
+    t.ok(source.isArmed(vm.vcpu(0), 'exits'))
+    event.close()
+    t.notOk(source.isArmed(vm.vcpu(0), 'exits'))
+  },
+)
 
-t.test('an event descriptor answers as the kernel\'s', async t => {
+t.test("an event descriptor answers as the kernel's", async t => {
   const { fs, source, vm, open } = machine()
   const path = open({ disabled: true })
   const event = fs.open(`${path}/event`, O_RDWR)
@@ -153,7 +171,7 @@ t.test('perf_event_open becomes the event, each open another', async t => {
   t.equal(core.eventCount, 0)
 })
 
-t.test('group_fd takes a handle, group_ino a descriptor\'s inode', async t => {
+t.test("group_fd takes a handle, group_ino a descriptor's inode", async t => {
   const { fs, open, ask } = machine()
   const path = open({ read_format: ['GROUP'] })
   const ino = fs.stat(`${path}/event`).ino
@@ -208,13 +226,21 @@ t.test('a named handle is unopened until its attr is written', async t => {
   t.equal(fs.read('handles/boot/state'), 'unopened\n', 'a refusal leaves it unopened')
   fs.write('handles/boot/attr', '{"type":"kvm","config":"io_exits","pid":1001,"disabled":1}')
   t.equal(fs.read('handles/boot/state'), 'off\n')
-  t.match(JSON.parse(fs.read('handles/boot/attr')), { type: 4096, config: 1, disabled: true, pid: 1001, cpu: -1 })
-  t.throws(() => fs.write('handles/boot/attr', '{"type":"kvm","config":"exits","pid":1001}'), { code: 'EBUSY' })
+  t.match(JSON.parse(fs.read('handles/boot/attr')), {
+    type: 4096,
+    config: 1,
+    disabled: true,
+    pid: 1001,
+    cpu: -1,
+  })
+  t.throws(() => fs.write('handles/boot/attr', '{"type":"kvm","config":"exits","pid":1001}'), {
+    code: 'EBUSY',
+  })
   fs.rmdir('handles/boot')
   t.throws(() => fs.rmdir('handles/boot'), { code: 'ENOENT' })
 })
 
-t.test('what must be fetched parks its own requests, in order, and nobody else\'s', async t => {
+t.test("what must be fetched parks its own requests, in order, and nobody else's", async t => {
   const refresher = new FakeRefresher()
   const { fs, ask, source, vm } = machine({ refresher })
   const { pending, answer } = ask({ type: 'kvm', config: 'exits', pid: 1001 })

@@ -75,15 +75,17 @@ t.test('event_init() checks in the order of the patch', async t => {
     [{ target: fakeTask(1001) }, 'EOPNOTSUPP: event 0x00 of vCPU thread 1001 is counted already'],
   ]
   let event: What = {
-    ...{ type: 5, sample_type: PERF_SAMPLE_BRANCH_STACK, sample_period: 1n, config: 0xffn },
-    ...{
-      exclude_user: true,
-      exclude_kernel: true,
-      exclude_hv: true,
-      exclude_idle: true,
-      exclude_guest: true,
-    },
-    ...{ target: undefined, cpu: 1 },
+    type: 5,
+    sample_type: PERF_SAMPLE_BRANCH_STACK,
+    sample_period: 1n,
+    exclude_user: true,
+    exclude_kernel: true,
+    exclude_hv: true,
+    exclude_idle: true,
+    exclude_guest: true,
+    target: undefined,
+    cpu: 1,
+    config: 0xffn,
   }
   for (const [mended, expected] of steps) {
     event = { ...event, ...mended }

@@ -165,7 +165,7 @@ t.test('no interleaving of callbacks loses or doubles a count', async () => {
       for (const one of steps) run.apply(one)
       run.finish()
     }),
-    { numRuns: 500 },
+    { numRuns: 300 },
   )
 })
 

@@ -200,7 +200,8 @@ export function orThrow<T>(value: T | Failure): T {
  * Whatever else was thrown is a defect of this program: EIO, and never ENOSYS, which FUSE remembers.
  */
 export function errnoOf(error: unknown): ErrnoName {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string' && isErrnoName(error.code))
-    return error.code
-  return 'EIO'
+  if (!(error instanceof Error && 'code' in error && typeof error.code === 'string')) return 'EIO'
+  if (isErrnoName(error.code)) return error.code
+  // libuv has one name for ENOTSUP and EOPNOTSUPP, which are one number on Linux.
+  return error.code === 'ENOTSUP' ? 'EOPNOTSUPP' : 'EIO'
 }

@@ -22,7 +22,10 @@ export function refusal(error: unknown): Answer {
 /** Throws EFBIG where a request is too long. */
 export function checkLength(data: Uint8Array): void {
   if (data.length > MAX_REQUEST)
-    throw new ErrnoError('EFBIG', `Cannot take a request of ${data.length} bytes or more: one request has at most ${MAX_REQUEST}`)
+    throw new ErrnoError(
+      'EFBIG',
+      `Cannot take a request of ${data.length} bytes or more: one request has at most ${MAX_REQUEST}`,
+    )
 }
 
 /** Runs a request and tells both outcomes apart without losing where it is parked. */

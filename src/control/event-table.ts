@@ -51,7 +51,10 @@ export class EventTable {
   /** Whether one more may be opened: EMFILE, as where a process has no descriptor left. */
   reserve(): Failure | undefined {
     if (this.#count < this.#limit) return undefined
-    return new Failure('EMFILE', `${this.#limit} events are open, which is the limit: close some, or mount with a larger --max-handles`)
+    return new Failure(
+      'EMFILE',
+      `${this.#limit} events are open, which is the limit: close some, or mount with a larger --max-handles`,
+    )
   }
 
   /** Takes a new event in, with one reference held for whoever asked for it. */

@@ -12,7 +12,7 @@ import type { PerfEvent } from '../perf/event.js'
 import type { EventTable } from './event-table.js'
 import { Handle } from './handle.js'
 import type { Opened } from './opener.js'
-import { parseRequest, type OpenRequest } from './request.js'
+import { type OpenRequest, parseRequest } from './request.js'
 
 /** What the table stands on. */
 export interface HandleTableOptions {
@@ -55,7 +55,8 @@ export class HandleTable {
   /** Closes a handle by its id or name. Throws ENOENT where there is none. */
   close(name: string): void {
     const handle = this.#byName.get(name)
-    if (!handle) throw new ErrnoError('ENOENT', `There is no handle "${name.slice(0, 40)}": handles/ lists them`)
+    if (!handle)
+      throw new ErrnoError('ENOENT', `There is no handle "${name.slice(0, 40)}": handles/ lists them`)
     this.#byName.delete(name)
     this.#byId.delete(handle.id)
     handle.close()
@@ -77,7 +78,10 @@ export class HandleTable {
       open: (text, caller) => {
         const request = parseRequest(text)
         if (request.op === 'open') return open(request, caller)
-        throw new ErrnoError('EINVAL', 'A handle\'s attr takes a perf_event_attr; to close the handle, remove its folder')
+        throw new ErrnoError(
+          'EINVAL',
+          "A handle's attr takes a perf_event_attr; to close the handle, remove its folder",
+        )
       },
     })
     this.#byName.set(handle.name, handle)
@@ -87,7 +91,10 @@ export class HandleTable {
 
   #makeNamed(name: string): Directory {
     if (/^\d+$/.test(name))
-      throw new ErrnoError('EINVAL', `Cannot name a handle "${name}": digits alone are ids, which control gives`)
+      throw new ErrnoError(
+        'EINVAL',
+        `Cannot name a handle "${name}": digits alone are ids, which control gives`,
+      )
     if (this.#byName.has(name)) throw new ErrnoError('EEXIST', `There is a handle "${name}" already`)
     this.#checkLimit()
     return this.#add(name).directory
@@ -96,7 +103,10 @@ export class HandleTable {
   #checkLimit(): void {
     const { limit, events } = this.#options
     if (this.#byName.size >= limit)
-      throw new ErrnoError('EMFILE', `${limit} handles are open, which is the limit: close some, or mount with a larger --max-handles`)
+      throw new ErrnoError(
+        'EMFILE',
+        `${limit} handles are open, which is the limit: close some, or mount with a larger --max-handles`,
+      )
     orThrow(events.reserve())
   }
 }

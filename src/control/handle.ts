@@ -12,7 +12,7 @@ import {
   PERF_EVENT_IOC_RESET,
   PERF_EVENT_STATE_INACTIVE,
 } from '../abi/perf-event.js'
-import { attributeFile, type AttributeFile } from '../kernfs/attribute-file.js'
+import { type AttributeFile, attributeFile } from '../kernfs/attribute-file.js'
 import { type RemovableDirectory, staticDirectory } from '../kernfs/directory.js'
 import type { Owner } from '../kernfs/inode.js'
 import { chain, type MaybeLater } from '../kernfs/later.js'
@@ -59,12 +59,18 @@ export class Handle {
       mode: 0o700,
       children: {
         attr: this.#attrFile(),
-        count: this.#text(event => withFreshCounts(event, 'required', () => perf_event_read_value(event).count)),
+        count: this.#text(event =>
+          withFreshCounts(event, 'required', () => perf_event_read_value(event).count),
+        ),
         enable: this.#enableFile(),
         event: this.#eventFile(),
         id: this.#text(event => event.id),
         reset: this.#resetFile(),
-        state: attributeFile({ owner, mode: 0o400, show: () => `${this.#opened?.open.event.stateName ?? 'unopened'}\n` }),
+        state: attributeFile({
+          owner,
+          mode: 0o400,
+          show: () => `${this.#opened?.open.event.stateName ?? 'unopened'}\n`,
+        }),
         time_enabled: this.#text(event => perf_event_read_value(event).enabled),
         time_running: this.#text(event => perf_event_read_value(event).running),
       },
@@ -96,7 +102,10 @@ export class Handle {
 
   #need(): OpenEvent {
     if (this.#opened) return this.#opened.open
-    throw new ErrnoError('ENODEV', `Handle "${this.name}" is not open: write a perf_event_attr as JSON to its attr`)
+    throw new ErrnoError(
+      'ENODEV',
+      `Handle "${this.name}" is not open: write a perf_event_attr as JSON to its attr`,
+    )
   }
 
   /** A file that shows one number of the event. */
@@ -162,7 +171,10 @@ export class Handle {
   #openFromAttr(text: string, caller: Caller): MaybeLater<Answer> {
     if (this.#isClosed) throw this.#closedError()
     if (this.#opened || this.#isOpening)
-      throw new ErrnoError('EBUSY', `Handle "${this.name}" is open already: close it with rmdir, or make another`)
+      throw new ErrnoError(
+        'EBUSY',
+        `Handle "${this.name}" is open already: close it with rmdir, or make another`,
+      )
     this.#isOpening = true
     const opened = settle(
       () => this.#options.open(text, caller),

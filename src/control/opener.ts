@@ -3,16 +3,16 @@
  * Counterpart: the part of sys_perf_event_open() around the core: descriptor numbers and the group's.
  */
 import type { Caller } from '../abi/caller.js'
-import { ErrnoError, Failure, orThrow } from '../abi/errno.js'
-import { attrToJson } from '../abi/perf-event-attr-json.js'
+import { ErrnoError, type Failure, orThrow } from '../abi/errno.js'
 import type { perf_event_attr } from '../abi/perf-event-attr.js'
+import { attrToJson } from '../abi/perf-event-attr-json.js'
 import type { MaybeLater } from '../kernfs/later.js'
 import type { PerfCore } from '../perf/core.js'
 import type { PerfEvent } from '../perf/event.js'
 import type { PmuRegistry } from '../perf/registry.js'
+import type { Answer } from './answer-file.js'
 import type { EventTable, OpenEvent } from './event-table.js'
 import { withFreshTarget } from './fresh-counts.js'
-import type { Answer } from './answer-file.js'
 import type { OpenRequest } from './request.js'
 import { resolveAttr } from './resolve.js'
 
@@ -72,7 +72,10 @@ export class Opener {
       }),
     )
     const { groupFd } = request
-    return { open: events.add(event), request: { ...attrToJson(attr), pid, cpu, group_fd: groupFd, flags: Number(flags) } }
+    return {
+      open: events.add(event),
+      request: { ...attrToJson(attr), pid, cpu, group_fd: groupFd, flags: Number(flags) },
+    }
   }
 
   #groupOf({ groupFd, groupInode }: OpenRequest): PerfEvent | -1 | 'EBADF' {
@@ -86,6 +89,9 @@ export class Opener {
     if (callerTid === undefined) return requester
     const caller = orThrow(this.#options.credentialsOf(callerTid))
     if (requester.uid === 0 || requester.uid === caller.uid) return caller
-    throw new ErrnoError('EPERM', `Cannot ask for thread ${callerTid}: it belongs to user ${caller.uid}, not to ${requester.uid}`)
+    throw new ErrnoError(
+      'EPERM',
+      `Cannot ask for thread ${callerTid}: it belongs to user ${caller.uid}, not to ${requester.uid}`,
+    )
   }
 }

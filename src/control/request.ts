@@ -31,7 +31,17 @@ export interface CloseRequest {
 }
 
 /** The fields that stand beside those of perf_event_attr. */
-export const argumentNames = ['op', 'handle', 'pid', 'cpu', 'group_fd', 'group_ino', 'flags', 'caller', 'attr_bytes'] as const
+export const argumentNames = [
+  'op',
+  'handle',
+  'pid',
+  'cpu',
+  'group_fd',
+  'group_ino',
+  'flags',
+  'caller',
+  'attr_bytes',
+] as const
 
 type Arguments = Readonly<Partial<Record<(typeof argumentNames)[number], unknown>>>
 
@@ -42,7 +52,9 @@ function parseObject(text: string): Record<string, unknown> {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw invalid(`Cannot read the request as JSON: ${error instanceof Error ? error.message : String(error)}`)
+    throw invalid(
+      `Cannot read the request as JSON: ${error instanceof Error ? error.message : String(error)}`,
+    )
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw invalid('The request must be a JSON object, as in {"type":"kvm","config":"exits","pid":4711}')
@@ -60,15 +72,21 @@ function parseBytes(value: unknown): Uint8Array {
 
 function parseClose(given: Arguments, attr: object): CloseRequest {
   const { handle } = given
-  const others = [...Object.keys(given).filter(name => name !== 'op' && name !== 'handle'), ...Object.keys(attr)]
-  if (others.length > 0) throw invalid(`Cannot close with a field "${others[0]}": {"op":"close","handle":7} is all it takes`)
-  if (typeof handle === 'number' && Number.isSafeInteger(handle)) return { op: 'close', handle: String(handle) }
+  const others = [
+    ...Object.keys(given).filter(name => name !== 'op' && name !== 'handle'),
+    ...Object.keys(attr),
+  ]
+  if (others.length > 0)
+    throw invalid(`Cannot close with a field "${others[0]}": {"op":"close","handle":7} is all it takes`)
+  if (typeof handle === 'number' && Number.isSafeInteger(handle))
+    return { op: 'close', handle: String(handle) }
   if (typeof handle === 'string' && handle !== '') return { op: 'close', handle }
   throw invalid('"handle" must be the id or the name of a handle')
 }
 
 function parseOpen(given: Arguments, attr: Record<string, unknown>): OpenRequest {
-  if (given.handle !== undefined) throw invalid('"handle" belongs to {"op":"close"}: a new handle gets its id itself')
+  if (given.handle !== undefined)
+    throw invalid('"handle" belongs to {"op":"close"}: a new handle gets its id itself')
   if (given.pid === undefined) throw invalid('"pid" is missing: the id of the thread to count')
   if (given.attr_bytes !== undefined && Object.keys(attr).length > 0)
     throw invalid('"attr_bytes" stands for the whole perf_event_attr: leave its other fields out')
@@ -99,7 +117,8 @@ export function parseRequest(text: string): OpenRequest | CloseRequest {
   const attr: Record<string, unknown> = {}
   const given: Partial<Record<string, unknown>> = {}
   const isArgument = new Set<string>(argumentNames)
-  for (const [name, value] of Object.entries(parseObject(text))) (isArgument.has(name) ? given : attr)[name] = value
+  for (const [name, value] of Object.entries(parseObject(text)))
+    (isArgument.has(name) ? given : attr)[name] = value
   const { op = 'open' } = given
   if (op === 'open') return parseOpen(given, attr)
   if (op === 'close') return parseClose(given, attr)

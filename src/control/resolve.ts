@@ -1,10 +1,9 @@
 /** Turns the names of a request into numbers: a PMU's name into its type, an event's name or terms into config words. */
-import { Failure, orThrow } from '../abi/errno.js'
+import { ErrnoError, Failure, orThrow } from '../abi/errno.js'
+import { didYouMean } from '../abi/nearest.js'
 import type { perf_event_attr } from '../abi/perf-event-attr.js'
 import { decodeAttr } from '../abi/perf-event-attr-bytes.js'
 import { attrFromJson } from '../abi/perf-event-attr-json.js'
-import { ErrnoError } from '../abi/errno.js'
-import { didYouMean } from '../abi/nearest.js'
 import type { Pmu } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
 import { argumentNames, type OpenRequest } from './request.js'
@@ -17,13 +16,19 @@ function typeOf(registry: PmuRegistry, type: unknown): unknown {
   const registration = registry.byName(type)
   if (registration) return registration.type
   const names = registry.list().map(({ pmu }) => pmu.name)
-  throw new ErrnoError('ENOENT', `No PMU is named "${type.slice(0, 40)}"${didYouMean(type, names) || `: there is ${names.join(', ') || 'none'}`}`)
+  throw new ErrnoError(
+    'ENOENT',
+    `No PMU is named "${type.slice(0, 40)}"${didYouMean(type, names) || `: there is ${names.join(', ') || 'none'}`}`,
+  )
 }
 
 function pmuOf(registry: PmuRegistry, type: unknown): Pmu {
   const registration = registry.byType(Number(type ?? 0))
   if (!registration)
-    throw new ErrnoError('ENOENT', `Cannot look the event's name up: no PMU of type ${String(type ?? 0)} is registered here`)
+    throw new ErrnoError(
+      'ENOENT',
+      `Cannot look the event's name up: no PMU of type ${String(type ?? 0)} is registered here`,
+    )
   return registration.pmu
 }
 
@@ -32,7 +37,11 @@ export function resolveAttr(registry: PmuRegistry, request: OpenRequest, attrSiz
   if (request.attrBytes) return orThrow(decodeAttr(request.attrBytes, attrSize))
   const { config, ...rest } = request.attr
   const isNamed = typeof config === 'string' && !isNumeral(config)
-  const json = { ...rest, ...('type' in rest && { type: typeOf(registry, rest.type) }), ...(!isNamed && config !== undefined && { config }) }
+  const json = {
+    ...rest,
+    ...('type' in rest && { type: typeOf(registry, rest.type) }),
+    ...(!isNamed && config !== undefined && { config }),
+  }
   const attr = attrFromJson(json, { knownSize: attrSize, otherNames: argumentNames })
   if (attr instanceof Failure) throw new ErrnoError(attr.code, attr.message)
   if (!isNamed) return attr

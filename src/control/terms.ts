@@ -60,10 +60,15 @@ function applyTerm(pmu: Pmu, words: ConfigWords, term: string): void {
   const show = formats.get(name)
   const word = wholeWord.exec(name)
   if (!show && !word) throw unknownTerm(pmu, name, text === undefined)
-  const field = show ? parseFormat(show()) : { word: Number(word?.[1] || 0), ranges: [{ shift: 0, width: 64 }], width: 64 }
-  if (!field) throw invalid(`Cannot use term "${name}": PMU "${pmu.name}" has an unreadable format file for it`)
+  const field = show
+    ? parseFormat(show())
+    : { word: Number(word?.[1] || 0), ranges: [{ shift: 0, width: 64 }], width: 64 }
+  if (!field)
+    throw invalid(`Cannot use term "${name}": PMU "${pmu.name}" has an unreadable format file for it`)
   if (value >> BigInt(field.width))
-    throw invalid(`Cannot set term "${name}" to ${text ?? value}: its ${field.width} bits hold 0 to ${(1n << BigInt(field.width)) - 1n}`)
+    throw invalid(
+      `Cannot set term "${name}" to ${text ?? value}: its ${field.width} bits hold 0 to ${(1n << BigInt(field.width)) - 1n}`,
+    )
   setField(words, field, value)
 }
 
@@ -72,7 +77,9 @@ function unknownTerm(pmu: Pmu, name: string, isBare: boolean): ErrnoError {
   const events = [...attributesOf(pmu, 'events').keys()].filter(event => !event.includes('.'))
   const hint = didYouMean(name, isBare ? [...events, ...formats] : formats)
   const what = isBare ? 'event or term' : 'term'
-  return invalid(`Cannot find ${what} "${name}" in PMU "${pmu.name}"${hint || ": its events/ and format/ list them all"}`)
+  return invalid(
+    `Cannot find ${what} "${name}" in PMU "${pmu.name}"${hint || ': its events/ and format/ list them all'}`,
+  )
 }
 
 /**

@@ -1,0 +1,192 @@
+/** The server's life: how it starts, ends, is ended, recovers, and what it refuses. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import t from 'tap'
+import { end, mounted, pmufs, shell, type Test, until } from './support/mounted.js'
+import { needs } from './support/needs.js'
+import { transports } from './support/transports.js'
+
+const cli = (...args: string[]) =>
+  execa(process.execPath, [pmufs, ...args], { reject: false, timeout: 30_000 })
+
+const isMounted = (dir: string) => readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${dir} `)
+
+function folder(test: Test): string {
+  const dir = mkdtempSync(join(tmpdir(), 'pmufs-test-'))
+  test.teardown(async () => {
+    await execa('umount', ['--lazy', dir], { reject: false })
+    rmdirSync(dir)
+  })
+  return dir
+}
+
+for (const transport of transports) {
+  t.test(`a server of ${transport}`, needs('root', 'fuse', 'kvm'), async t => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      t.test(`ends at ${signal} though files are open, and leaves nothing behind`, async t => {
+        const { dir, server, sh } = await mounted(t, '--transport', transport, '--source', 'demo')
+        const reader = spawn('bash', ['-c', 'exec 3<sys/devices/kvm/type; sleep 60'], {
+          cwd: dir,
+          stdio: 'ignore',
+        })
+        t.teardown(() => end(reader, 'SIGKILL'))
+        const demo = Number((await sh('cat vms/demo/pid')).stdout)
+        server.kill(signal)
+        const [code] = await once(server, 'exit')
+        t.equal(code, 0)
+        t.notOk(isMounted(dir))
+        await until(
+          'the demo guest is gone',
+          async () => (await shell(`kill -0 ${demo}`, '/')).exitCode !== 0,
+        )
+      })
+
+    t.test('ends when it is unmounted from outside', async t => {
+      const { dir, server } = await mounted(t, '--transport', transport, '--source', 'demo')
+      const exited = once(server, 'exit')
+      t.equal((await cli('umount', dir)).exitCode, 0)
+      t.equal((await exited)[0], 0)
+      t.notOk(isMounted(dir))
+    })
+
+    t.test('is recovered by mount and by umount after it was killed', async t => {
+      const dir = folder(t)
+      const start = async () => {
+        const server = spawn(
+          process.execPath,
+          [pmufs, 'mount', dir, '--transport', transport, '--source', 'demo'],
+          {
+            stdio: 'ignore',
+          },
+        )
+        t.teardown(() => end(server, 'SIGKILL'))
+        await until('it is mounted', async () => (await shell(`test -e ${dir}/control`, '/')).exitCode === 0)
+        return server
+      }
+      await end(await start(), 'SIGKILL')
+      const second = await start()
+      t.equal((await shell('cat sys/devices/kvm/type', dir)).stdout, '4096', 'mount recovers')
+      await end(second, 'SIGKILL')
+      t.equal((await cli('umount', dir)).exitCode, 0, 'umount recovers')
+      t.notOk(isMounted(dir))
+    })
+
+    t.test('refuses a folder that is served', async t => {
+      const { dir } = await mounted(t, '--transport', transport, '--source', 'demo')
+      const { exitCode, stderr } = await cli('mount', dir, '--transport', transport)
+      t.equal(exitCode, 1)
+      t.match(stderr, /served already/)
+    })
+
+    t.test('--daemon returns when the mount is usable', async t => {
+      const dir = folder(t)
+      const { exitCode, stdout } = await cli(
+        'mount',
+        dir,
+        '--daemon',
+        '--transport',
+        transport,
+        '--source',
+        'demo',
+      )
+      t.equal(exitCode, 0)
+      t.match(stdout, new RegExp(`${dir}.*log`, 's'))
+      t.equal((await shell('cat sys/devices/kvm/type', dir)).stdout, '4096')
+      t.equal((await cli('umount', dir)).exitCode, 0)
+    })
+  })
+}
+
+t.test(
+  'a reader that is parked when the server is killed gets an error',
+  needs('root', 'fuse', 'kvm'),
+  async t => {
+    const { dir, server } = await mounted(t, '--source', 'demo')
+    const reader = execa(
+      'bash',
+      ['-c', 'exec 3<sys/devices/kvm/type; read -r -t 30 line < <(sleep 30); cat <&3'],
+      { cwd: dir, reject: false },
+    )
+    await end(server, 'SIGKILL')
+    t.equal((await cli('umount', dir)).exitCode, 0)
+    reader.kill('SIGKILL')
+    await reader
+    t.notOk(isMounted(dir))
+  },
+)
+
+t.test(
+  'a command line that is wrong exits 2, a mount that cannot be exits 1 and says why',
+  needs('root', 'fuse'),
+  async t => {
+    const file = join(tmpdir(), `pmufs-file-${process.pid}`)
+    writeFileSync(file, '')
+    t.teardown(() => rmSync(file))
+    const cases: readonly [args: string[], status: number, message: RegExp][] = [
+      [['mount', '--nonsense'], 2, /unknown option/],
+      [['mount', 'a', 'b'], 2, /too many arguments/],
+      [['mount', '--source', 'nonsense'], 2, /choices/i],
+      [['mount', '--max-handles', '0'], 2, /at least 1/],
+      [['nonsense'], 2, /unknown command/],
+      [[], 2, /Usage/],
+      [['--help'], 0, /^/],
+      [['--version'], 0, /^/],
+      [['mount', '/nonexistent/folder'], 1, /"\/nonexistent\/folder"/],
+      [['mount', file], 1, /folder/],
+      [['umount', '/'], 1, /no pmufs is mounted there/],
+      [['vms', '--mount', '/tmp'], 1, /no pmufs is mounted there/],
+    ]
+    for (const [args, status, message] of cases) {
+      const { exitCode, stderr } = await cli(...args)
+      t.equal(exitCode, status, args.join(' '))
+      t.match(stderr, message, args.join(' '))
+    }
+  },
+)
+
+t.test('an ordinary user mounts through fusermount3', needs('root', 'fuse', 'fusermount3'), async t => {
+  const dir = mkdtempSync(join(tmpdir(), 'pmufs-user-'))
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  await shell(
+    `mkdir ${dir}/mnt; chmod 755 ${dir}; mknod -m 666 ${dir}/fuse c 10 229; chown 65534:65534 ${dir}/mnt`,
+    '/',
+  )
+  // /dev/fuse as udev makes it, in a mount namespace of the test's own: the machine's stays as it is.
+  const asUser = 'setpriv --reuid=65534 --regid=65534 --clear-groups'
+  const script = `mount --bind ${dir}/fuse /dev/fuse && exec ${asUser} ${process.execPath} ${pmufs} mount ${dir}/mnt --source demo`
+  const server = spawn('unshare', ['--mount', 'bash', '-c', script], { stdio: ['ignore', 'pipe', 'pipe'] })
+  t.teardown(() => end(server))
+  let printed = ''
+  for (const stream of [server.stdout, server.stderr]) stream?.on('data', data => (printed += data))
+  const enter = (who: string, script: string) =>
+    shell(`nsenter --mount=/proc/${server.pid}/ns/mnt ${who} bash -c '${script}'`, '/')
+  await until('the user sees the mount', async () => {
+    if (server.exitCode !== null) throw new Error(printed)
+    return (await enter(asUser, `cat ${dir}/mnt/control`)).exitCode === 0
+  })
+  t.match(
+    (await enter(asUser, `cat ${dir}/mnt/sys/devices/kvm/type ${dir}/mnt/vms/*/kind`)).stdout,
+    /^4096\n(kvm|simulated)$/,
+  )
+  t.match(
+    printed,
+    /simulated/,
+    'the server says that it counts a simulated guest: the user may not use /dev/kvm',
+  )
+  const { stdout } = await enter(
+    asUser,
+    `cd ${dir}/mnt; exec 3<>control; echo "{"type":"kvm","config":"exits","pid":$(cat vms/*/vcpu0/tid)}" >&3; cat <&3; cat handles/1/count`,
+  )
+  t.match(stdout, /^\{"handle":1,"path":"handles\/1"\}\n\d+$/)
+  t.not(
+    (await enter('', `cat ${dir}/mnt/sys/devices/kvm/type`)).exitCode,
+    0,
+    'nobody else gets in, root neither',
+  )
+  server.kill('SIGTERM')
+  t.strictSame(await once(server, 'exit'), [0, null])
+})

@@ -1,0 +1,138 @@
+/**
+ * The KVM interface, as far as a VMM of one page per loop needs it: command numbers, capabilities, layouts of x86.
+ * Counterpart: include/uapi/linux/kvm.h, arch/x86/include/uapi/asm/kvm.h.
+ */
+import { _IO, _IOR, _IOW } from './ioctl.js'
+import { array, struct, u8, u16, u32, u64 } from './struct.js'
+
+const KVMIO = 0xae
+
+/** The one version that KVM_GET_API_VERSION ever gave. */
+export const KVM_API_VERSION = 12
+
+/** KVM_RUN can be made to complete the last exit without running the guest. */
+export const KVM_CAP_IMMEDIATE_EXIT = 136
+/** KVM_GET_STATS_FD exists (Linux 5.14). */
+export const KVM_CAP_BINARY_STATS_FD = 203
+
+export const kvm_userspace_memory_region = struct('kvm_userspace_memory_region', 32, {
+  slot: u32,
+  flags: u32,
+  guest_phys_addr: u64,
+  memory_size: u64,
+  userspace_addr: u64,
+})
+
+export const kvm_regs = struct('kvm_regs', 144, {
+  rax: u64,
+  rbx: u64,
+  rcx: u64,
+  rdx: u64,
+  rsi: u64,
+  rdi: u64,
+  rsp: u64,
+  rbp: u64,
+  r8: u64,
+  r9: u64,
+  r10: u64,
+  r11: u64,
+  r12: u64,
+  r13: u64,
+  r14: u64,
+  r15: u64,
+  rip: u64,
+  rflags: u64,
+})
+
+/** The bit of rflags that is always set. */
+export const X86_EFLAGS_FIXED = 0x2n
+
+export const kvm_segment = struct('kvm_segment', 24, {
+  base: u64,
+  limit: u32,
+  selector: u16,
+  type: u8,
+  present: u8,
+  dpl: u8,
+  db: u8,
+  s: u8,
+  l: u8,
+  g: u8,
+  avl: u8,
+  unusable: u8,
+  padding: u8,
+})
+
+export const kvm_dtable = struct('kvm_dtable', 16, {
+  base: u64,
+  limit: u16,
+  padding: array(u16, 3),
+})
+
+export const kvm_sregs = struct('kvm_sregs', 312, {
+  cs: kvm_segment,
+  ds: kvm_segment,
+  es: kvm_segment,
+  fs: kvm_segment,
+  gs: kvm_segment,
+  ss: kvm_segment,
+  tr: kvm_segment,
+  ldt: kvm_segment,
+  gdt: kvm_dtable,
+  idt: kvm_dtable,
+  cr0: u64,
+  cr2: u64,
+  cr3: u64,
+  cr4: u64,
+  cr8: u64,
+  efer: u64,
+  apic_base: u64,
+  interrupt_bitmap: array(u64, 4),
+})
+
+/** What stands before the union of struct kvm_run, which tells more of each kind of exit. */
+export const kvm_run_head = struct('kvm_run', 32, {
+  request_interrupt_window: u8,
+  immediate_exit: u8,
+  padding1: array(u8, 6),
+  exit_reason: u32,
+  ready_for_interrupt_injection: u8,
+  if_flag: u8,
+  flags: u16,
+  cr8: u64,
+  apic_base: u64,
+})
+
+const exitNames = {
+  0: 'KVM_EXIT_UNKNOWN',
+  1: 'KVM_EXIT_EXCEPTION',
+  2: 'KVM_EXIT_IO',
+  3: 'KVM_EXIT_HYPERCALL',
+  4: 'KVM_EXIT_DEBUG',
+  5: 'KVM_EXIT_HLT',
+  6: 'KVM_EXIT_MMIO',
+  7: 'KVM_EXIT_IRQ_WINDOW_OPEN',
+  8: 'KVM_EXIT_SHUTDOWN',
+  9: 'KVM_EXIT_FAIL_ENTRY',
+  10: 'KVM_EXIT_INTR',
+  17: 'KVM_EXIT_INTERNAL_ERROR',
+} as const satisfies Record<number, string>
+
+/** Why KVM_RUN returned, as far as a guest without interrupts and debugging can tell. */
+export type ExitName = (typeof exitNames)[keyof typeof exitNames]
+
+/** The name of kvm_run.exit_reason, or the number where it has none here. */
+export const exitName = (reason: number): string =>
+  (exitNames as Record<number, string>)[reason] ?? `KVM_EXIT ${reason}`
+
+export const KVM_GET_API_VERSION = _IO(KVMIO, 0x00)
+export const KVM_CREATE_VM = _IO(KVMIO, 0x01)
+export const KVM_CHECK_EXTENSION = _IO(KVMIO, 0x03)
+export const KVM_GET_VCPU_MMAP_SIZE = _IO(KVMIO, 0x04)
+export const KVM_CREATE_VCPU = _IO(KVMIO, 0x41)
+export const KVM_SET_USER_MEMORY_REGION = _IOW(KVMIO, 0x46, kvm_userspace_memory_region.size)
+export const KVM_RUN = _IO(KVMIO, 0x80)
+export const KVM_SET_REGS = _IOW(KVMIO, 0x82, kvm_regs.size)
+export const KVM_GET_SREGS = _IOR(KVMIO, 0x83, kvm_sregs.size)
+export const KVM_SET_SREGS = _IOW(KVMIO, 0x84, kvm_sregs.size)
+export const KVM_GET_STATS_FD = _IO(KVMIO, 0xce)

@@ -1,0 +1,43 @@
+/**
+ * System call numbers, for those that libc may lack a function for.
+ * Sources: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h (aarch64 uses it as it is).
+ */
+
+/** The machines that this program knows, by their names in uname(2). */
+export type Machine = 'x86_64' | 'aarch64'
+
+const x86_64 = {
+  gettid: 186,
+  tgkill: 234,
+  perf_event_open: 298,
+  process_vm_readv: 310,
+  process_vm_writev: 311,
+  seccomp: 317,
+  memfd_create: 319,
+  pidfd_send_signal: 424,
+  pidfd_open: 434,
+  close_range: 436,
+  pidfd_getfd: 438,
+} as const
+
+/** A system call that has a number here. */
+export type SyscallName = keyof typeof x86_64
+
+const aarch64: Record<SyscallName, number> = {
+  gettid: 178,
+  tgkill: 131,
+  perf_event_open: 241,
+  process_vm_readv: 270,
+  process_vm_writev: 271,
+  seccomp: 277,
+  memfd_create: 279,
+  pidfd_send_signal: 424,
+  pidfd_open: 434,
+  close_range: 436,
+  pidfd_getfd: 438,
+}
+
+const tables: Record<Machine, Record<SyscallName, number>> = { x86_64, aarch64 }
+
+/** The number of a system call on a machine. */
+export const syscallNumber = (machine: Machine, name: SyscallName): number => tables[machine][name]

@@ -1,0 +1,128 @@
+/** `pmufs mount`: checks the folder, finds the guests, serves until told to stop or unmounted. */
+import { mkdirSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { log } from '../log.js'
+import { spawnDetached } from '../os/daemon.js'
+import { recoverMount } from '../os/mount-state.js'
+import { mountPath } from '../os/mountinfo.js'
+import { CommandError, report } from './fail.js'
+import { Guests, type GuestsOptions } from './serve/guests.js'
+import { serveDirect } from './serve/serve-direct.js'
+import type { Served } from './serve/served.js'
+
+/** The options of the command line. */
+export interface MountOptions extends GuestsOptions {
+  readonly daemon?: true
+  readonly transport: 'direct' | 'libfuse'
+  readonly allowOther?: true
+  readonly strict?: true
+  readonly kvm: boolean
+  readonly maxHandles: number
+}
+
+/** The folder to mount on, free of what a server that died has left. */
+async function mountpoint(dir: string): Promise<string> {
+  const stateless = new CommandError(
+    `Cannot mount at "${dir}": it is not a folder; make one with "mkdir ${dir}"`,
+  )
+  let path: string
+  try {
+    path = mountPath(dir)
+  } catch {
+    throw stateless
+  }
+  const state = await recoverMount(path)
+  if (state === 'served')
+    throw new CommandError(
+      `Cannot mount at "${path}": it is served already; unmount it with "pmufs umount ${path}"`,
+    )
+  if (state === 'hung')
+    throw new CommandError(
+      `Cannot mount at "${path}": a server there does not answer; unmount it with "pmufs umount ${path}"`,
+    )
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw stateless
+  return path
+}
+
+/** The log of a server in the background: in a folder that only its user can write. */
+function logPath(dir: string): string {
+  const runtime =
+    process.env.XDG_RUNTIME_DIR ??
+    (process.getuid?.() === 0 ? '/run' : join(tmpdir(), `pmufs-${process.getuid?.()}`))
+  const folder = join(runtime, 'pmufs')
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  return join(folder, `${dir.slice(1).replaceAll('/', '-')}.log`)
+}
+
+/** Starts the same command in the background, and returns when its mount can be used. */
+async function daemonize(dir: string): Promise<void> {
+  const path = logPath(dir)
+  const argv = process.argv.slice(1).filter(argument => argument !== '--daemon')
+  const server = await spawnDetached(argv, path)
+  const failed = server.ended.then(status => {
+    throw new CommandError(`The server ended with status ${status}; see its log ${path}`)
+  })
+  const usable = (async () => {
+    while (!statSync(join(dir, 'control'), { throwIfNoEntry: false }))
+      await new Promise(done => setTimeout(done, 20))
+  })()
+  await Promise.race([usable, failed])
+  server.leave()
+  process.stdout.write(`mounted at ${dir}: pid ${server.pid}, log ${path}\n`)
+}
+
+/** Settles when a signal or a defect ends this process's work; a defect rejects. */
+function interrupted(): Promise<void> {
+  return new Promise((resolve, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve())
+    process.on('uncaughtException', reject)
+    process.on('unhandledRejection', reject)
+  })
+}
+
+const transports = {
+  direct: serveDirect,
+  libfuse: async (...args: Parameters<typeof serveDirect>) =>
+    (await import('./serve/serve-libfuse.js')).serveLibfuse(...args),
+}
+
+async function serveUntilTheEnd(dir: string, options: MountOptions): Promise<void> {
+  const guests = new Guests(options)
+  let served: Served | undefined
+  const end = interrupted()
+  try {
+    const isEnding = await Promise.race([guests.start().then(() => false), end.then(() => true)])
+    if (isEnding) return
+    served = await transports[options.transport]({
+      dir,
+      options: {
+        owner: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 },
+        allowOther: options.allowOther === true,
+        strict: options.strict === true,
+        kvm: options.kvm,
+        maxHandles: options.maxHandles,
+      },
+      firstMessages: guests.takeMessages(),
+      onMessage: message => guests.receive(message),
+    })
+    guests.follow(served)
+    process.stdout.write(`mounted at ${dir}\n${guests.summary()}`)
+    await Promise.race([served.ended, end])
+  } finally {
+    await served?.stop()
+    await guests.stop()
+  }
+}
+
+export async function mount(dir: string, options: MountOptions): Promise<void> {
+  const path = await mountpoint(dir)
+  if (options.daemon) return daemonize(path)
+  try {
+    await serveUntilTheEnd(path, options)
+  } catch (error) {
+    log.cli('%O', error)
+    report(error)
+    process.exitCode = 1
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Everything that runs synchronously in the thread that serves, put together: registry, perf core, host PMU, guests
+ * and the tree over them.
+ */
+import { PERF_ATTR_SIZE } from '../../abi/perf-event-attr.js'
+import { controlTree } from '../../control/control-tree.js'
+import { vmsDirectory } from '../../control/vms-directory.js'
+import { dynamicDirectory } from '../../kernfs/directory.js'
+import type { Directory, Node } from '../../kernfs/node.js'
+import { KvmPmu } from '../../kvm/kvm-pmu.js'
+import { VmList } from '../../kvm/vm-list.js'
+import { knownAttrSize } from '../../os/attr-size.js'
+import { credentialsOf } from '../../os/credentials.js'
+import { LinuxHost } from '../../os/host.js'
+import { hostPmus } from '../../os/host-pmus.js'
+import { close, pread } from '../../os/libc.js'
+import { LinuxTasks } from '../../os/tasks.js'
+import { PerfCore } from '../../perf/core.js'
+import { PmuRegistry } from '../../perf/registry.js'
+import { GuestsCore } from '../../sources/guests-core.js'
+import type { ToCore, ToMain } from '../../sources/messages.js'
+import { sysfs } from '../../sysfs/sysfs.js'
+import type { CoreOptions } from './core-options.js'
+
+export class Core {
+  readonly root: Directory
+  /** The threads that are counted; whoever serves collects their exits. */
+  readonly tasks: LinuxTasks
+  readonly #guests: GuestsCore
+
+  /** @param send asks the main thread */
+  constructor(options: CoreOptions, send: (message: ToMain) => void) {
+    const { owner, allowOther, strict, maxHandles } = options
+    const registry = new PmuRegistry()
+    this.tasks = new LinuxTasks(task => core.taskExited(task))
+    const attrSize = knownAttrSize() ?? PERF_ATTR_SIZE
+    const core = new PerfCore(new LinuxHost(this.tasks), registry, {
+      permissionFirst: allowOther,
+      attrSize,
+      arch: process.arch === 'arm64' ? 'arm64' : 'x64',
+    })
+    const vms = new VmList()
+    this.#guests = new GuestsCore({ vms, post: send, files: { pread, close } })
+    if (options.kvm)
+      new KvmPmu(registry, vms, {
+        sharing: !strict,
+        strict,
+        scanRefresher: this.#guests.scanRefresher,
+        exitEvents: events => core.exitEvents(events),
+      })
+
+    const tree = controlTree({ owner, core, registry, maxHandles, attrSize, credentialsOf })
+    this.root = rootDirectory(owner, {
+      ...tree,
+      sys: sysfs({ owner, registry, hostPmus }),
+      vms: vmsDirectory(vms, owner),
+    })
+  }
+
+  /** Takes what the main thread tells. */
+  receive(message: ToCore): void {
+    this.#guests.receive(message)
+  }
+
+  close(): void {
+    this.#guests.close()
+    this.tasks.close()
+  }
+}
+
+/** The root of the mount; a child that is a function is made anew at each look-up. */
+function rootDirectory(
+  owner: CoreOptions['owner'],
+  children: Readonly<Record<string, Directory | (() => Node)>>,
+): Directory {
+  return dynamicDirectory({
+    owner,
+    ino: 1n,
+    names: () => Object.keys(children),
+    child: name => {
+      const child = Object.hasOwn(children, name) ? children[name] : undefined
+      return typeof child === 'function' ? child() : child
+    },
+    subdirectories: () => Object.values(children).filter(child => typeof child !== 'function').length,
+  })
+}

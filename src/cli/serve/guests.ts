@@ -1,0 +1,113 @@
+/**
+ * The guests of a mount, in the main thread: discovery, QMP, and the demo guest where nothing else can be counted.
+ * What is found before the mount is served waits for it.
+ */
+import { log } from '../../log.js'
+import { type DemoProcess, startDemo } from '../../os/demo-process.js'
+import { descriptors } from '../../os/descriptors.js'
+import { procView } from '../../os/proc-view.js'
+import { connectSocket } from '../../os/unix-socket.js'
+import { GuestsMain } from '../../sources/guests-main.js'
+import type { ToCore, ToMain, VmDescription } from '../../sources/messages.js'
+import { systemTimers } from '../../sources/timers.js'
+import type { Uncounted } from '../../sources/uncounted.js'
+import type { Served } from './served.js'
+
+/** What the command line says about guests. */
+export interface GuestsOptions {
+  readonly source: 'auto' | 'qmp' | 'stats' | 'demo'
+  readonly qmp: readonly string[]
+  /** Milliseconds. */
+  readonly fetchTimeout: number
+}
+
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
+
+const whoIs = ({ name, tgid, socket }: Uncounted): string =>
+  [name && `VM "${name}"`, tgid && `process ${tgid}`, socket && `QMP socket ${socket}`]
+    .filter(Boolean)
+    .join(', ')
+
+export class Guests {
+  readonly #options: GuestsOptions
+  readonly #main: GuestsMain
+  readonly #waiting: ToCore[] = []
+  #served: Served | undefined
+  #demo: DemoProcess | undefined
+
+  constructor(options: GuestsOptions) {
+    this.#options = options
+    const { source, qmp, fetchTimeout } = options
+    // The demo guest is offered by the name that it has here: discovery is not to find it a second time.
+    const view = {
+      ...procView,
+      processes: () => procView.processes().filter(tgid => tgid !== this.#demo?.ready.pid),
+    }
+    this.#main = new GuestsMain(
+      { view, descriptors, connect: connectSocket, timers: systemTimers },
+      { source, sockets: qmp, timeoutMs: fetchTimeout },
+      message => this.#post(message),
+    )
+  }
+
+  /** Looks for guests, and starts the demo guest where it is asked for or nothing else can be counted. */
+  async start(): Promise<void> {
+    const { source } = this.#options
+    if (source !== 'demo') await this.#main.start()
+    if (source === 'demo' || (source === 'auto' && this.#main.vms.length === 0)) await this.#startDemo()
+  }
+
+  /** What the core is to be told first. */
+  takeMessages(): ToCore[] {
+    return this.#waiting.splice(0)
+  }
+
+  /** Tells the core of everything from now on. */
+  follow(served: Served): void {
+    this.#served = served
+    for (const message of this.takeMessages()) served.deliver(message)
+  }
+
+  /** Takes what the core asks for. */
+  receive(message: ToMain): void {
+    this.#main.receive(message)
+  }
+
+  /** Who is counted, and who is not and why: a line each. */
+  summary(): string {
+    const vms = this.#main.vms.map(vm => `counting ${this.#describe(vm)}`)
+    const others = this.#main.uncounted.map(
+      each => `not counting ${whoIs(each)}: ${each.reason}; ${each.remedy}`,
+    )
+    return [...vms, ...others].map(line => `${line}\n`).join('')
+  }
+
+  async stop(): Promise<void> {
+    this.#main.stop()
+    await this.#demo?.stop()
+  }
+
+  #describe({ name, tgid, vcpus, source }: VmDescription): string {
+    const text = `${name ?? `pid-${tgid}`}: process ${tgid}, ${plural(vcpus.length, 'vCPU')}, source ${source}`
+    if (tgid !== this.#demo?.ready.pid) return text
+    const { kind, reason } = this.#demo.ready
+    if (kind === 'kvm') return `${text} (the built-in demo guest)`
+    return `${text} (SIMULATED: the built-in demo guest without KVM${reason ? `, as ${reason}` : ''})`
+  }
+
+  async #startDemo(): Promise<void> {
+    const demo = await startDemo()
+    this.#demo = demo
+    const vm = demo.describe()
+    this.#main.offer(vm)
+    void demo.ended.then(() => {
+      log.sources('the demo guest has ended')
+      this.#main.withdraw(vm.key)
+    })
+  }
+
+  #post(message: ToCore): void {
+    if (this.#served) this.#served.deliver(message)
+    else this.#waiting.push(message)
+  }
+}

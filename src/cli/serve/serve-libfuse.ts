@@ -1,0 +1,50 @@
+/**
+ * The libfuse transport: fuse-native calls this thread's event loop, so the core runs here.
+ *
+ * fuse-native tells of no unmount, and an event loop cannot wait for threads' exits: both are looked for now and
+ * then. An event looks for its own thread's exit at every use besides.
+ */
+import { libfuseMountOptions, libfuseOperations } from '../../fuse/libfuse.js'
+import { mountLibfuse } from '../../os/libfuse.js'
+import { mountAt } from '../../os/mountinfo.js'
+import { unmount } from '../../os/umount.js'
+import { Core } from './core.js'
+import type { Served, ServeRequest } from './served.js'
+
+/** Milliseconds between two looks. */
+const INTERVAL = 100
+
+/** Mounts and serves until stopped or unmounted. */
+export async function serveLibfuse(request: ServeRequest): Promise<Served> {
+  const { dir, options, firstMessages } = request
+  // Answers come when the core has returned, as from another thread.
+  const core = new Core(options, message => setImmediate(() => request.onMessage(message)))
+  for (const message of firstMessages) core.receive(message)
+  const operations = libfuseOperations(core.root, {
+    owner: options.owner,
+    report: message => process.stderr.write(`pmufs: ${message}\n`),
+  })
+  const { allowOther } = options
+  const fuse = await mountLibfuse(dir, operations, { ...libfuseMountOptions, allowOther })
+  const mounted = mountAt(dir)?.device
+
+  let end = (): void => undefined
+  const ended = new Promise<void>(resolve => {
+    end = resolve
+  })
+  const timer = setInterval(() => {
+    core.tasks.collectExits()
+    if (mountAt(dir)?.device !== mounted) end()
+  }, INTERVAL)
+  return {
+    deliver: message => core.receive(message),
+    ended,
+    async stop() {
+      clearInterval(timer)
+      unmount(dir, mounted)
+      await fuse.unmount().catch(() => undefined)
+      core.close()
+      end()
+    },
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * `pmufs top`: rates per vCPU and event. It is a client of the mount like any other: one handle an event and vCPU,
+ * opened through `control`, read as text, closed at the end.
+ */
+import { closeSync, openSync, readdirSync, readFileSync, readSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CommandError } from './fail.js'
+import { findMount } from './find-mount.js'
+import { formatTable } from './table.js'
+import { readVms, type VmRow } from './vm-tree.js'
+
+interface Options {
+  readonly mount?: string
+  readonly event: readonly string[]
+  readonly interval: number
+  readonly count?: number
+}
+
+interface Row {
+  readonly vm: string
+  readonly kind: string
+  readonly vcpu: string
+  readonly event: string
+  readonly tid: number
+  readonly handle: number
+  readonly countFile: string
+  last: bigint
+  rate: number
+}
+
+const keyOf = (tid: number, event: string) => `${tid} ${event}`
+
+/** One request and its answer through an open `control`. */
+function ask(control: number, request: object): Record<string, unknown> {
+  let failure: unknown
+  try {
+    writeSync(control, JSON.stringify(request))
+  } catch (error) {
+    failure = error
+  }
+  const buffer = Buffer.alloc(4096)
+  const answer = JSON.parse(buffer.toString('utf8', 0, readSync(control, buffer))) as Record<string, unknown>
+  if (failure) throw new CommandError(String(answer.error))
+  return answer
+}
+
+class Top {
+  readonly #mount: string
+  readonly #control: number
+  readonly #events: readonly string[]
+  readonly #rows = new Map<string, Row>()
+
+  constructor(mount: string, events: readonly string[]) {
+    this.#mount = mount
+    this.#control = openSync(join(mount, 'control'), 'r+')
+    this.#events = events.length > 0 ? events : this.#allEvents()
+  }
+
+  /** Opens what is new, drops what is gone, reads the rest; `seconds` have passed since the last time. */
+  update(seconds: number): readonly Row[] {
+    const wanted = new Set<string>()
+    for (const vm of readVms(this.#mount)) this.#follow(vm, wanted)
+    for (const [key, row] of this.#rows) {
+      if (wanted.has(key)) this.#read(row, seconds)
+      else this.#close(key, row)
+    }
+    return [...this.#rows.values()]
+  }
+
+  end(): void {
+    for (const [key, row] of this.#rows) this.#close(key, row)
+    closeSync(this.#control)
+  }
+
+  #allEvents(): string[] {
+    const events = join(this.#mount, 'sys/bus/event_source/devices/kvm/events')
+    return readdirSync(events)
+      .filter(name => !name.includes('.'))
+      .sort()
+  }
+
+  #follow(vm: VmRow, wanted: Set<string>): void {
+    for (const { id, tid } of vm.vcpus)
+      for (const event of this.#events) {
+        wanted.add(keyOf(tid, event))
+        if (!this.#rows.has(keyOf(tid, event)))
+          this.#open({ vm: vm.name, kind: vm.kind, vcpu: String(id), event, tid })
+      }
+  }
+
+  #open(row: Pick<Row, 'vm' | 'kind' | 'vcpu' | 'event' | 'tid'>): void {
+    const { handle, path } = ask(this.#control, { type: 'kvm', config: row.event, pid: row.tid })
+    const countFile = join(this.#mount, String(path), 'count')
+    this.#rows.set(keyOf(row.tid, row.event), {
+      ...row,
+      handle: Number(handle),
+      countFile,
+      last: 0n,
+      rate: 0,
+    })
+  }
+
+  #read(row: Row, seconds: number): void {
+    const count = BigInt(readFileSync(row.countFile, 'utf8').trim())
+    row.rate = Number(count - row.last) / seconds
+    row.last = count
+  }
+
+  #close(key: string, row: Row): void {
+    this.#rows.delete(key)
+    ask(this.#control, { op: 'close', handle: row.handle })
+  }
+}
+
+function show(rows: readonly Row[], isEventGiven: boolean): string {
+  const shown = rows.filter(row => isEventGiven || row.last > 0n)
+  const body = formatTable(
+    ['VM', 'KIND', 'VCPU', 'TID', 'EVENT', 'COUNT', 'PER SECOND'],
+    shown.map(row => [
+      row.vm,
+      row.kind,
+      row.vcpu,
+      String(row.tid),
+      row.event,
+      String(row.last),
+      row.rate.toFixed(1),
+    ]),
+  )
+  return process.stdout.isTTY ? `\u001b[H\u001b[J${body}\n` : `${body}\n\n`
+}
+
+export async function top(options: Options): Promise<void> {
+  const screen = new Top(await findMount(options.mount), options.event)
+  const end = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end.abort())
+  try {
+    screen.update(options.interval)
+    let then = performance.now()
+    for (let left = options.count ?? Number.POSITIVE_INFINITY; left > 0 && !end.signal.aborted; left -= 1) {
+      await sleep(options.interval * 1000, undefined, { signal: end.signal }).catch(() => undefined)
+      const now = performance.now()
+      process.stdout.write(show(screen.update((now - then) / 1000), options.event.length > 0))
+      then = now
+    }
+  } finally {
+    screen.end()
+  }
+}

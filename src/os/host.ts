@@ -1,0 +1,55 @@
+/** This machine, as the perf core asks it: PerfHost of src/perf/task.ts. */
+import type { Caller } from '../abi/caller.js'
+import type { Failure } from '../abi/errno.js'
+import { hasCpu, parseCpuList } from './cpu-list.js'
+import { isPerfmonCapable, mayObserve } from './credentials.js'
+import { rereadFile } from './reread-file.js'
+import type { LinuxTask, LinuxTasks } from './tasks.js'
+
+const possibleCpus = rereadFile('/sys/devices/system/cpu/possible')
+const onlineCpus = rereadFile('/sys/devices/system/cpu/online')
+const paranoid = rereadFile('/proc/sys/kernel/perf_event_paranoid')
+const maxSampleRate = rereadFile('/proc/sys/kernel/perf_event_max_sample_rate')
+const maxStack = rereadFile('/proc/sys/kernel/perf_event_max_stack')
+
+/** Threads, CPUs, clock, rights and limits of the running kernel; limits are read anew at each question. */
+export class LinuxHost {
+  readonly nr_cpu_ids = Math.max(...parseCpuList(possibleCpus()).map(([, last]) => last)) + 1
+  readonly #tasks: LinuxTasks
+
+  constructor(tasks: LinuxTasks) {
+    this.#tasks = tasks
+  }
+
+  isCpuOnline(cpu: number): boolean {
+    return hasCpu(onlineCpus(), cpu)
+  }
+
+  clock(): bigint {
+    return process.hrtime.bigint()
+  }
+
+  findTask(tid: number, caller: Caller): LinuxTask | Failure {
+    return this.#tasks.find(tid === 0 ? caller.tid : tid)
+  }
+
+  mayObserve(caller: Caller, task: { readonly tid: number }): boolean {
+    return mayObserve(caller, task.tid)
+  }
+
+  isPerfmonCapable(caller: Caller): boolean {
+    return isPerfmonCapable(caller)
+  }
+
+  paranoid(): number {
+    return Number(paranoid())
+  }
+
+  maxSampleRate(): bigint {
+    return BigInt(maxSampleRate())
+  }
+
+  maxStack(): number {
+    return Number(maxStack())
+  }
+}

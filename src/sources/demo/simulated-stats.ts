@@ -1,0 +1,72 @@
+/**
+ * The statistics of a simulated vCPU, laid out as KVM's: a head (header, id, descriptors) that never changes, and the
+ * data behind it. What each kind of event moves is what KVM with VMX moves.
+ */
+import {
+  KVM_STATS_BASE_POW10,
+  KVM_STATS_NAME_SIZE,
+  KVM_STATS_TYPE_CUMULATIVE,
+  KVM_STATS_UNIT_NONE,
+  kvm_stats_desc,
+  kvm_stats_header,
+} from '../../abi/kvm-stats.js'
+import type { BurstKind } from './protocol.js'
+
+const names = ['exits', 'io_exits', 'mmio_exits', 'halt_exits', 'insn_emulation'] as const
+
+type Statistic = (typeof names)[number]
+
+const moved: Readonly<Record<BurstKind, readonly Statistic[]>> = {
+  port: ['exits', 'io_exits'],
+  mmio: ['exits', 'mmio_exits', 'insn_emulation'],
+  halt: ['exits', 'halt_exits'],
+}
+
+const DESC_SIZE = kvm_stats_desc.size + KVM_STATS_NAME_SIZE
+const VALUE_SIZE = BigUint64Array.BYTES_PER_ELEMENT
+
+function encodeHead(id: string): Uint8Array {
+  const idOffset = kvm_stats_header.size
+  const descOffset = idOffset + KVM_STATS_NAME_SIZE
+  const dataOffset = descOffset + names.length * DESC_SIZE
+  const head = new Uint8Array(dataOffset)
+  const text = new TextEncoder()
+  kvm_stats_header.encode(
+    {
+      name_size: KVM_STATS_NAME_SIZE,
+      num_desc: names.length,
+      id_offset: idOffset,
+      desc_offset: descOffset,
+      data_offset: dataOffset,
+    },
+    head,
+  )
+  text.encodeInto(id, head.subarray(idOffset, descOffset - 1))
+  const flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10
+  names.forEach((name, index) => {
+    const at = descOffset + index * DESC_SIZE
+    kvm_stats_desc.encode({ flags, size: 1, offset: index * VALUE_SIZE }, head, at)
+    text.encodeInto(name, head.subarray(at + kvm_stats_desc.size, at + DESC_SIZE - 1))
+  })
+  return head
+}
+
+export class SimulatedStats {
+  /** What comes before the data. */
+  readonly head: Uint8Array
+  /** The values now; they belong right behind the head. */
+  readonly data = new BigUint64Array(names.length)
+
+  /** @param id the id string, which tells which vCPU of which VM this is */
+  constructor(id: string) {
+    this.head = encodeHead(id)
+  }
+
+  /** Counts `count` events of a kind. */
+  count(kind: BurstKind, count: number): void {
+    for (const name of moved[kind]) {
+      const index = names.indexOf(name)
+      this.data[index] = (this.data[index] ?? 0n) + BigInt(count)
+    }
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * Guests as /proc shows them: finds the processes that run VMs, the threads of their vCPUs, and takes the statistics
+ * descriptors of those that are to be counted by them.
+ */
+
+import type { VmDescription } from '../messages.js'
+import { sleep, type Timers } from '../timers.js'
+import type { Uncounted } from '../uncounted.js'
+import { type KvmLink, type VcpuLinks, vmLinks } from './kvm-links.js'
+import type { Descriptors, ProcView } from './proc-view.js'
+import { type KvmProcess, ProcessScan } from './process-scan.js'
+import { StatsVms } from './stats-vms.js'
+import { findVcpuThreads, type VcpuThread } from './vcpu-threads.js'
+
+/** What a look at the machine has found. */
+export interface FoundGuests {
+  readonly vms: readonly VmDescription[]
+  readonly uncounted: readonly Uncounted[]
+}
+
+/** The machine, as discovery needs it. */
+export interface StatsGuestsOptions {
+  readonly view: ProcView
+  readonly descriptors: Descriptors
+  readonly timers: Timers
+}
+
+/** What is remembered of a process between two looks. */
+interface Remembered {
+  /** Threads by the vCPU's descriptor in the VMM. */
+  threads: ReadonlyMap<number, VcpuThread>
+  /** vCPU numbers of statistics whose links do not show them, by descriptor. */
+  readonly statsIds: Map<number, number | undefined>
+}
+
+const ambiguous = {
+  reason: 'its process runs several VMs, and which statistics are whose cannot be told',
+  remedy: 'run one VM in a process, or have the VMM make each VM with all its vCPUs before the next',
+}
+
+export class StatsGuests {
+  readonly #view: ProcView
+  readonly #timers: Timers
+  readonly #scan: ProcessScan
+  readonly #vms: StatsVms
+  #remembered = new Map<string, Remembered>()
+
+  constructor({ view, descriptors, timers }: StatsGuestsOptions) {
+    this.#view = view
+    this.#timers = timers
+    this.#scan = new ProcessScan(view)
+    this.#vms = new StatsVms(view, descriptors)
+  }
+
+  /**
+   * Looks at the machine. Whoever gets the VMs owns the descriptors in them; a VM that is found again has those it
+   * had.
+   *
+   * @param isThorough follow descriptors of processes that have been looked at, too
+   * @param accepts which processes are to be looked at
+   */
+  async look(isThorough: boolean, accepts: (tgid: number) => boolean): Promise<FoundGuests> {
+    const vms: VmDescription[] = []
+    const uncounted: Uncounted[] = []
+    const remembered = new Map<string, Remembered>()
+    for (const process of this.#scan.scan(isThorough, accepts)) {
+      const key = `${process.tgid}.${process.startTime}`
+      const memory = this.#remembered.get(key) ?? { threads: new Map(), statsIds: new Map() }
+      remembered.set(key, memory)
+      const found = await this.#lookAt(process, memory)
+      vms.push(...found.vms)
+      uncounted.push(...found.uncounted)
+    }
+    this.#remembered = remembered
+    this.#vms.sweep()
+    return { vms, uncounted }
+  }
+
+  async #lookAt(process: KvmProcess, memory: Remembered): Promise<FoundGuests> {
+    const { vms, isAmbiguous } = vmLinks(process.links.map(link => this.#numbered(process, link, memory)))
+    if (isAmbiguous) return { vms: [], uncounted: [{ tgid: process.tgid, ...ambiguous }] }
+    const threads = await findVcpuThreads(
+      { view: this.#view, tgid: process.tgid, sleep: ms => sleep(this.#timers, ms) },
+      vms,
+      memory.threads,
+    )
+    memory.threads = threads
+    const described = vms.map(vcpus => this.#vms.describe(process, vcpus, byId(vcpus, threads)))
+    return {
+      vms: described.flatMap(({ vm }) => vm ?? []),
+      uncounted: described.flatMap(vm => vm.uncounted),
+    }
+  }
+
+  #numbered(process: KvmProcess, link: KvmLink, { statsIds }: Remembered): KvmLink {
+    if (link.kind !== 'stats' || link.id !== undefined) return link
+    if (!statsIds.has(link.fd)) statsIds.set(link.fd, this.#vms.vcpuOf(process, link))
+    return { ...link, id: statsIds.get(link.fd) }
+  }
+}
+
+const byId = (vcpus: readonly VcpuLinks[], threads: ReadonlyMap<number, VcpuThread>) =>
+  new Map(
+    vcpus.flatMap(({ id, fds }) => {
+      const thread = threads.get(fds[0] ?? -1)
+      return thread ? [[id, thread] as const] : []
+    }),
+  )

@@ -1,0 +1,161 @@
+/**
+ * VMs that can be counted by the statistics descriptors that their VMMs hold open: takes a copy of each descriptor,
+ * once, and describes the VM. Whoever gets a description owns the copies in it.
+ *
+ * A VM is the same as at the last look while at least one of its vCPUs has the same thread and descriptor. A
+ * process that ends a VM and makes the next one with the same threads and the same descriptor numbers between two
+ * looks is not told from one that went on.
+ */
+import { ErrnoError } from '../../abi/errno.js'
+import type { VcpuDescription, VmDescription } from '../messages.js'
+import { readStatsTable, type StatsTable } from '../stats/stats-table.js'
+import type { Problem, Uncounted } from '../uncounted.js'
+import type { KvmLink, VcpuLinks } from './kvm-links.js'
+import type { Descriptors, ProcView } from './proc-view.js'
+import { type KvmProcess, startTimeOf } from './process-scan.js'
+import { qemuGuestName } from './qemu-name.js'
+import type { VcpuThread } from './vcpu-threads.js'
+
+/** What is known of one VM: its description, where a vCPU can be counted, and what cannot be. */
+export interface DescribedVm {
+  readonly vm?: VmDescription
+  readonly uncounted: readonly Uncounted[]
+}
+
+interface Held extends Required<VcpuDescription> {
+  /** The descriptor in the VMM that was copied. */
+  readonly source: number
+}
+
+interface Known {
+  readonly key: string
+  readonly vcpus: readonly Held[]
+}
+
+const noStats: Problem = {
+  reason: 'its VMM holds no KVM statistics descriptors open',
+  remedy: 'use QEMU 8.1 or newer, or name the QMP socket of an older QEMU with --qmp',
+}
+const noThread: Problem = {
+  reason: 'which thread runs it cannot be told yet',
+  remedy: 'let the guest run, or have the VMM name its threads (QEMU: -name NAME,debug-threads=on)',
+}
+
+const problemOf = (error: unknown): Problem => {
+  const why = error instanceof Error ? error.message : String(error)
+  const reason = `its KVM statistics cannot be read: ${why}`
+  const isRefused = error instanceof ErrnoError && error.code === 'EPERM'
+  const remedy = isRefused
+    ? 'run pmufs as root, with CAP_SYS_PTRACE, or as the user of the VMM'
+    : 'wait for the next look; if it stays, report it with the output of `DEBUG=pmufs:sources`'
+  return { reason, remedy }
+}
+
+export class StatsVms {
+  readonly #view: ProcView
+  readonly #descriptors: Descriptors
+  #known = new Map<string, Known>()
+  #seen = new Map<string, Known>()
+  #keys = 0
+
+  constructor(view: ProcView, descriptors: Descriptors) {
+    this.#view = view
+    this.#descriptors = descriptors
+  }
+
+  /** Describes one VM of a process by what it has and by the threads that were found. */
+  describe(
+    process: KvmProcess,
+    links: readonly VcpuLinks[],
+    threads: ReadonlyMap<number, VcpuThread>,
+  ): DescribedVm {
+    const slot = `${process.tgid}.${process.startTime}.${links[0]?.fds[0]}`
+    const before = this.#known.get(slot)
+    const problems = new Map<string, Problem & { readonly vcpus: number[] }>()
+    const vcpus: Held[] = []
+    for (const link of links) {
+      const held = this.#hold(process, { link, thread: threads.get(link.id), before })
+      if ('statsFd' in held) vcpus.push(held)
+      else
+        problems.set(held.reason, { ...held, vcpus: [...(problems.get(held.reason)?.vcpus ?? []), link.id] })
+    }
+    const name = qemuGuestName(this.#view.commandLine(process.tgid))
+    const identity = { tgid: process.tgid, ...(name === undefined ? {} : { name }) }
+    const uncounted = [...problems.values()].map(problem => ({ ...identity, ...problem }))
+    if (vcpus.length === 0) return { uncounted }
+    const key = this.#keyOf(slot, vcpus)
+    const vm: VmDescription = {
+      ...identity,
+      key,
+      startTime: process.startTime,
+      isReal: true,
+      source: 'stats',
+      vcpus: vcpus.map(({ id, tid, startTime, statsFd }) => ({ id, tid, startTime, statsFd })),
+      events: [],
+    }
+    return { vm, uncounted }
+  }
+
+  /** Forgets the VMs that were not described since the last call. */
+  sweep(): void {
+    this.#known = this.#seen
+    this.#seen = new Map()
+  }
+
+  /** The vCPU number of statistics whose link does not show it, read from their id. */
+  vcpuOf(process: KvmProcess, link: KvmLink): number | undefined {
+    try {
+      const { fd, table } = this.#take(process, link)
+      this.#descriptors.close(fd)
+      const number = /\/vcpu-(\d+)$/.exec(table.id)?.[1]
+      return number === undefined ? undefined : Number(number)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** The key of the VM that a slot holds: the one it had, while a vCPU of it is still counted. */
+  #keyOf(slot: string, vcpus: readonly Held[]): string {
+    const before = this.#known.get(slot)
+    const isSame = before?.vcpus.some(old => vcpus.some(vcpu => vcpu.statsFd === old.statsFd))
+    if (!isSame) this.#keys += 1
+    const key = before && isSame ? before.key : `stats:${slot}:${this.#keys}`
+    this.#seen.set(slot, { key, vcpus })
+    return key
+  }
+
+  /** A copy of a vCPU's statistics: the one of the last look, or a fresh one. */
+  #hold(
+    process: KvmProcess,
+    vcpu: { link: VcpuLinks; thread: VcpuThread | undefined; before: Known | undefined },
+  ): Held | Problem {
+    const { link, thread, before } = vcpu
+    const { id, stats } = link
+    if (!stats) return noStats
+    if (!thread) return noThread
+    const old = before?.vcpus.find(other => other.id === id && other.source === stats.fd)
+    if (old && old.tid === thread.tid && old.startTime === thread.startTime) return old
+    try {
+      return { id, ...thread, source: stats.fd, statsFd: this.#take(process, stats).fd }
+    } catch (error) {
+      return problemOf(error)
+    }
+  }
+
+  /**
+   * Copies a descriptor and makes sure that the copy is what was looked at: the process may have closed it, or
+   * ended, and its numbers may be in use again by something whose read would block.
+   */
+  #take({ tgid, startTime }: KvmProcess, link: KvmLink): { fd: number; table: StatsTable } {
+    const fd = this.#descriptors.take(tgid, link.fd)
+    try {
+      if (this.#descriptors.ownLink(fd) !== link.target || startTimeOf(this.#view, tgid) !== startTime)
+        throw new ErrnoError('ESTALE', `descriptor ${link.fd} of process ${tgid} was closed meanwhile`)
+      const table = readStatsTable((into, position) => this.#descriptors.pread(fd, into, position))
+      return { fd, table }
+    } catch (error) {
+      this.#descriptors.close(fd)
+      throw error
+    }
+  }
+}

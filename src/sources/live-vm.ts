@@ -1,0 +1,42 @@
+/** A VM as the core holds it: one object for as long as the VM lives, while vCPUs come and go. */
+import type { CountSource, Vcpu, Vm } from '../kvm/vm.js'
+import type { VcpuDescription, VmDescription } from './messages.js'
+
+const isSame = (vcpu: Vcpu, { id, tid, startTime }: VcpuDescription): boolean =>
+  vcpu.id === id && vcpu.tid === tid && vcpu.startTime === startTime
+
+export class LiveVm implements Vm {
+  readonly name: string
+  readonly tgid: number
+  readonly startTime: bigint
+  readonly isReal: boolean
+  readonly source: CountSource
+  #vcpus: readonly Vcpu[] = []
+
+  constructor(description: VmDescription, source: CountSource) {
+    // A name that no folder may have: the list makes `pid-N` of it.
+    this.name = description.name ?? ''
+    this.tgid = description.tgid
+    this.startTime = description.startTime
+    this.isReal = description.isReal
+    this.source = source
+    this.update(description.vcpus)
+  }
+
+  get vcpus(): readonly Vcpu[] {
+    return this.#vcpus
+  }
+
+  /** Takes in which vCPUs there are; one whose thread is the same stays the same object. */
+  update(vcpus: readonly VcpuDescription[]): void {
+    this.#vcpus = vcpus.map(
+      description =>
+        this.#vcpus.find(vcpu => isSame(vcpu, description)) ?? {
+          vm: this,
+          id: description.id,
+          tid: description.tid,
+          startTime: description.startTime,
+        },
+    )
+  }
+}

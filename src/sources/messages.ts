@@ -1,0 +1,54 @@
+/**
+ * What the thread that finds guests and fetches counts (main) tells the thread that serves (core), and what it is
+ * asked by it. Plain data: it crosses a MessagePort.
+ */
+import type { ErrnoName } from '../abi/errno.js'
+import type { EventDescription } from '../kvm/vm.js'
+
+/** One vCPU as discovery found it. */
+export interface VcpuDescription {
+  readonly id: number
+  readonly tid: number
+  readonly startTime: bigint
+  /** This process's own descriptor of the vCPU's KVM statistics (source `stats`); the core closes it. */
+  readonly statsFd?: number
+}
+
+/** One VM as discovery found it. `key` names it for as long as it lives and is never used again. */
+export interface VmDescription {
+  readonly key: string
+  /** What vms/ calls it, before names that are taken or unfit are replaced by `pid-N`. */
+  readonly name?: string
+  readonly tgid: number
+  readonly startTime: bigint
+  readonly isReal: boolean
+  readonly source: 'stats' | 'qmp'
+  readonly vcpus: readonly VcpuDescription[]
+  /** What can be counted (source `qmp`; `stats` reads it from the descriptors itself). */
+  readonly events: readonly EventDescription[]
+}
+
+/** Counts of one VM: for each vCPU id, one value for each of the VM's `events` in order. */
+export type VmCounts = ReadonlyMap<number, BigUint64Array>
+
+export type ToCore =
+  | { readonly kind: 'vm-added'; readonly vm: VmDescription }
+  /** vCPUs came or went, or are run by other threads; descriptors that stay have the numbers they had. */
+  | { readonly kind: 'vm-changed'; readonly vm: VmDescription }
+  | { readonly kind: 'vm-removed'; readonly key: string }
+  /** Answers a `fetch`. */
+  | { readonly kind: 'fetched'; readonly ticket: number; readonly counts: VmCounts }
+  | {
+      readonly kind: 'fetch-failed'
+      readonly ticket: number
+      readonly code: ErrnoName
+      readonly message: string
+    }
+  /** Answers a `scan`: whatever was found was added before. */
+  | { readonly kind: 'scanned'; readonly ticket: number }
+
+export type ToMain =
+  /** Take a snapshot of this VM's counts, from now on. */
+  | { readonly kind: 'fetch'; readonly ticket: number; readonly key: string }
+  /** Look for guests again, now. */
+  | { readonly kind: 'scan'; readonly ticket: number }

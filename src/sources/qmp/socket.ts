@@ -1,0 +1,152 @@
+/**
+ * One QMP socket that was named: gets its guest, keeps it, and says what is the matter where there is none.
+ *
+ * A socket where somebody else is served, or nobody answers, is tried again in the background, ever more seldom;
+ * nobody waits for it. One whose guest is not to be counted here is left to others until that process is gone.
+ */
+import { ErrnoError, errnoOf } from '../../abi/errno.js'
+import type { ProcView } from '../discovery/proc-view.js'
+import { startTimeOf } from '../discovery/process-scan.js'
+import type { Timers } from '../timers.js'
+import type { Problem, Uncounted } from '../uncounted.js'
+import { QmpClient } from './client.js'
+import type { QmpConnect } from './connection.js'
+import { QmpGuest, UncountableGuest } from './guest.js'
+
+/** What sockets need. */
+export interface QmpSocketOptions {
+  readonly connect: QmpConnect
+  readonly view: ProcView
+  readonly timers: Timers
+  readonly timeoutMs: number
+  /** Called when a guest has gone. */
+  readonly onGone: () => void
+}
+
+/** A guest that is not asked for. */
+interface Parked {
+  readonly tgid: number | undefined
+  readonly startTime: bigint | undefined
+}
+
+const FIRST_PAUSE_MS = 1000
+const LONGEST_PAUSE_MS = 30_000
+
+const remedies: Partial<Record<string, string>> = {
+  ENOENT: 'give the path of a socket of `qemu -qmp unix:PATH,server=on,wait=off`',
+  ECONNREFUSED: 'its QEMU is gone: start it again, or leave the socket out',
+  EACCES: 'run pmufs as root or as the user of that QEMU',
+}
+
+function problemOf(error: unknown): Problem {
+  const reason = error instanceof Error ? error.message : String(error)
+  const otherwise = 'look at it with `socat - UNIX-CONNECT:PATH`'
+  return { reason, remedy: remedies[errnoOf(error)] ?? otherwise }
+}
+
+export class QmpSocket {
+  readonly path: string
+  readonly #options: QmpSocketOptions
+  #guest: QmpGuest | undefined
+  #uncounted: Uncounted | undefined
+  #attempt: Promise<void> | undefined
+  #parked: Parked | undefined
+  /** The last attempt found nobody who answered. */
+  #isMute = false
+  #pauseMs = FIRST_PAUSE_MS
+  #retryAt = 0
+  #isClosed = false
+
+  constructor(path: string, options: QmpSocketOptions) {
+    this.path = path
+    this.#options = options
+  }
+
+  /** The guest that is counted through this socket. */
+  get guest(): QmpGuest | undefined {
+    return this.#guest
+  }
+
+  /** Why there is none. */
+  get uncounted(): Uncounted | undefined {
+    return this.#uncounted
+  }
+
+  /**
+   * Looks for the guest, or for its vCPUs where there is one. Does not wait for a socket that was mute.
+   *
+   * @param isServed whether a process is counted by other means
+   */
+  async look(isServed: (tgid: number) => boolean): Promise<void> {
+    if (this.#guest) return this.#guest.refresh()
+    if (this.#isClosed || this.#isParked(isServed) || this.#options.timers.now() < this.#retryAt) return
+    this.#attempt ??= this.#try(isServed).finally(() => {
+      this.#attempt = undefined
+    })
+    if (!this.#isMute) await this.#attempt
+  }
+
+  /** Ends the connection. */
+  close(): void {
+    this.#isClosed = true
+    this.#guest?.close()
+    this.#guest = undefined
+  }
+
+  #isParked(isServed: (tgid: number) => boolean): boolean {
+    if (!this.#parked) return false
+    const { tgid, startTime } = this.#parked
+    const isThere = tgid !== undefined && startTimeOf(this.#options.view, tgid) === startTime
+    // One that was served by other means, and is not any more, is asked for again.
+    if (isThere && (this.#uncounted || isServed(tgid))) return true
+    this.#parked = undefined
+    return false
+  }
+
+  async #try(isServed: (tgid: number) => boolean): Promise<void> {
+    const { connect, view, timers, timeoutMs } = this.#options
+    let client: QmpClient | undefined
+    try {
+      client = await QmpClient.open({ path: this.path, connect, timers })
+      const guest = await QmpGuest.describe({ client, view, timers, timeoutMs, path: this.path })
+      this.#isMute = false
+      this.#pauseMs = FIRST_PAUSE_MS
+      this.#uncounted = undefined
+      if (!this.#isClosed && !isServed(guest.tgid)) return this.#keep(guest, client)
+      this.#parked = { tgid: guest.tgid, startTime: guest.startTime }
+    } catch (error) {
+      this.#fail(error)
+    }
+    client?.close()
+  }
+
+  #keep(guest: QmpGuest, client: QmpClient): void {
+    this.#guest = guest
+    client.onClosed(() => {
+      guest.close()
+      if (this.#guest !== guest) return
+      this.#guest = undefined
+      this.#options.onGone()
+    })
+  }
+
+  #fail(error: unknown): void {
+    if (error instanceof UncountableGuest) {
+      const { tgid, guestName, problem } = error
+      const startTime = tgid === undefined ? undefined : startTimeOf(this.#options.view, tgid)
+      this.#parked = { tgid, startTime }
+      const name = guestName === undefined ? {} : { name: guestName }
+      this.#uncounted = { socket: this.path, ...(tgid === undefined ? {} : { tgid }), ...name, ...problem }
+      if (tgid === undefined) this.#pause(LONGEST_PAUSE_MS)
+      return
+    }
+    this.#uncounted = { socket: this.path, ...problemOf(error) }
+    this.#isMute = error instanceof ErrnoError && ['EBUSY', 'ETIMEDOUT', 'EPROTO'].includes(error.code)
+    if (this.#isMute) this.#pause(Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS))
+  }
+
+  #pause(ms: number): void {
+    this.#pauseMs = ms
+    this.#retryAt = this.#options.timers.now() + ms
+  }
+}
