@@ -1,8 +1,21 @@
 /** `control`, `handles/` and `perf_event_open` by hand and by shell, on the demo guest: what opens, what is refused. */
+import { closeSync, openSync } from 'node:fs'
 import t from 'tap'
+import { POLLHUP, POLLIN } from '../src/abi/fs.js'
+import {
+  PERF_EVENT_IOC_DISABLE,
+  PERF_EVENT_IOC_ENABLE,
+  PERF_EVENT_IOC_ID,
+  PERF_EVENT_IOC_REFRESH,
+} from '../src/abi/perf-event.js'
+import { pollfd } from '../src/abi/poll.js'
+import { ioctl, poll } from '../src/os/libc.js'
 import { type Mounted, mounted } from './support/mounted.js'
 import { needs } from './support/needs.js'
 import { can, transports } from './support/transports.js'
+
+/** A terminal's ioctl, which no event has. */
+const TCGETS = 0x5401
 
 /** A shell function that asks `control` and prints the outcome of the write, then the answer. */
 const ask = `ask() { exec 3<>control; printf '%s' "$1" >&3 2>/dev/null; echo "$?"; cat <&3; exec 3>&-; }`
@@ -89,13 +102,13 @@ for (const transport of transports) {
          h=$(ls -d handles/*); cat $h/state; sleep 0.3; a=$(cat $h/count); sleep 0.3; b=$(cat $h/count)
          [ "$b" -gt "$a" ] && echo growing
          echo 0 > $h/enable; cat $h/state $h/enable; a=$(cat $h/count); sleep 0.2; [ "$(cat $h/count)" = "$a" ] && echo standing
-         echo 1 > $h/reset; cat $h/count; echo 1 > $h/enable; cat $h/state
          [ "$(cat $h/time_enabled)" -gt 0 ] && [ "$(cat $h/time_enabled)" = "$(cat $h/time_running)" ] && echo times
+         echo 1 > $h/reset; cat $h/count; echo 1 > $h/enable; cat $h/state
          ask '{"op":"close","handle":1}'; ls handles; cat $h/count`,
       )
       t.equal(
         stdout,
-        '0\n{"handle":1,"path":"handles/1"}\nactive\ngrowing\noff\n0\nstanding\n0\nactive\ntimes\n0\n{"closed":"1"}',
+        '0\n{"handle":1,"path":"handles/1"}\nactive\ngrowing\noff\n0\nstanding\ntimes\n0\nactive\n0\n{"closed":"1"}',
       )
       t.match(stderr, /No such file or directory/)
     })
@@ -146,45 +159,62 @@ for (const transport of transports) {
       t.equal(stderr.match(/Invalid argument/g)?.length, 1, '64 KiB are read, and are no JSON')
     })
 
-    t.test(
-      'counts a group: one leader, one read',
-      { skip: can(transport, 'stream') ? false : 'no streams' },
-      async t => {
-        const { stdout } = await run(
-          mount,
-          `exec 3<>control
+    t.test('counts a group: one leader, one read', async t => {
+      const { stdout } = await run(
+        mount,
+        `exec 3<>control
          printf '%s' '{"type":"kvm","config":"exits","pid":'$TID',"read_format":["GROUP","ID"]}' >&3; cat <&3
          leader=$(ls handles | tail -1)
          printf '%s' '{"type":"kvm","config":"fpu_reload","pid":'$TID',"group_fd":'$leader'}' >&3; cat <&3
          head -c 40 handles/$leader/event | od -An -v -td8 -w8 | tr -s ' \\n' ' '
          cat handles/*/id | tr '\\n' ' '
          rmdir handles/*`,
-        )
-        const words = stdout.split('\n').at(-1)?.trim().split(' ').map(Number) ?? []
-        const [nr, , leaderId, , siblingId, ...ids] = words
-        t.equal(nr, 2)
-        t.strictSame([leaderId, siblingId], ids)
-      },
-    )
+      )
+      const words = stdout.split('\n').at(-1)?.trim().split(' ').map(Number) ?? []
+      const [nr, , leaderId, , siblingId, ...ids] = words
+      t.equal(nr, 2)
+      t.strictSame([leaderId, siblingId], ids)
+    })
 
-    t.test(
-      'perf_event_open is the event once a request was written',
-      { skip: can(transport, 'stream') ? false : 'no streams' },
-      async t => {
-        const { stdout, stderr } = await run(
-          mount,
-          `exec 4<>perf_event_open
+    t.test('perf_event_open is the event once a request was written', async t => {
+      const { stdout, stderr } = await run(
+        mount,
+        `exec 4<>perf_event_open
          head -c 8 <&4; printf x >&4; head -c 400 <&4
          printf '%s' '{"type":"kvm","config":"exits","pid":'$TID'}' >&4; echo "$?"
          sleep 0.2; a=$(head -c 8 <&4 | od -An -td8); sleep 0.2; b=$(head -c 8 <&4 | od -An -td8); [ "$b" -gt "$a" ] && echo growing
          head -c 7 <&4; printf x >&4; ls handles`,
-        )
-        t.match(stdout, /^\{"errno":"EINVAL","error":"Cannot read the request as JSON.*\}\n0\ngrowing$/)
-        t.match(stderr, /No such device/)
-        t.match(stderr, /No space left/)
-        t.match(stderr, /Invalid argument/)
-      },
-    )
+      )
+      t.match(stdout, /^\{"errno":"EINVAL","error":"Cannot read the request as JSON.*\}\n0\ngrowing$/)
+      t.match(stderr, /No such device/)
+      t.match(stderr, /No space left/)
+      t.match(stderr, /Invalid argument/)
+    })
+
+    t.test('an event descriptor takes perf ioctls and poll, as far as the transport carries them', async t => {
+      await run(mount, `mkdir handles/i; echo '{"type":"kvm","config":"exits","pid":'$TID',"disabled":1}' > handles/i/attr`)
+      const fd = openSync(`${mount.dir}/handles/i/event`, 'r+')
+      t.teardown(() => closeSync(fd))
+      const state = async () => (await mount.sh('cat handles/i/state')).stdout
+      const id = new BigUint64Array(1)
+      const pollfds = pollfd.encode({ fd, events: POLLIN })
+      if (!can(transport, 'ioctl')) {
+        t.throws(() => ioctl(fd, PERF_EVENT_IOC_ENABLE, 0), { code: 'ENOTTY' })
+        t.equal(await state(), 'off')
+        return
+      }
+      ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)
+      t.equal(await state(), 'active')
+      ioctl(fd, PERF_EVENT_IOC_DISABLE, 1)
+      t.equal(await state(), 'off')
+      ioctl(fd, PERF_EVENT_IOC_ID, id)
+      t.equal(String(id[0]), (await mount.sh('cat handles/i/id')).stdout)
+      t.throws(() => ioctl(fd, PERF_EVENT_IOC_REFRESH, 1), { code: 'EINVAL' })
+      t.throws(() => ioctl(fd, TCGETS, id), { code: 'ENOTTY' })
+      t.equal(poll(pollfds, 1, 0), 1, 'as on a kernel event without a buffer')
+      t.equal(pollfd.decode(pollfds).revents, POLLHUP)
+      await mount.sh('rmdir handles/i')
+    })
 
     t.test('belongs to the mounting user', async t => {
       const { stdout } = await mount.sh(

@@ -3,13 +3,13 @@
  * answers as one without ioctl and poll, and every caller counts as the mounting user.
  */
 
-export const transports = ['direct'] as const
+export const transports = ['direct', 'libfuse'] as const
 
 export type Transport = (typeof transports)[number]
 
 const lacks: Record<Transport, readonly string[]> = {
   direct: [],
-  libfuse: ['ioctl', 'poll', 'caller', 'stream', 'unserved root files'],
+  libfuse: ['ioctl', 'poll', 'caller'],
 }
 
 /** Whether a transport can do something that the list above names. */

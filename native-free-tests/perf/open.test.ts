@@ -207,6 +207,11 @@ t.test('perf_event_open() fails with the errno of each of its own checks', async
         wanted: 'EOPNOTSUPP',
       },
       {
+        name: 'XMM0 in a mask that is not sampled',
+        args: { attr: { sample_regs_intr: 1n << 32n } },
+        wanted: 'EOPNOTSUPP',
+      },
+      {
         name: 'XMM0 of one with them',
         pmu: { capabilities: PERF_PMU_CAP_EXTENDED_REGS },
         args: { attr: { sample_type: REGS_INTR, sample_regs_intr: 1n << 32n } },

@@ -7,10 +7,11 @@ import { PROBE_FLAGS, PROBE_MEMORY } from '../exec/probe.js'
 import { launch } from '../os/launch.js'
 import { ExecError } from '../os/launch-exec.js'
 import { machine } from '../os/libc.js'
+import { findMount } from './find-mount.js'
 
 /** The options of `pmufs exec`. */
 export interface ExecOptions {
-  readonly mount: string
+  readonly mount?: string | undefined
   readonly verbose?: boolean | undefined
 }
 
@@ -20,10 +21,14 @@ const STDERR = 2
 const say = (message: string): void => void writeSync(STDERR, `pmufs: ${message}\n`)
 
 /** Becomes the command, which is what this process was started with last. Returns only where that fails. */
-export function exec(command: readonly string[], { mount, verbose = false }: ExecOptions): void {
+export async function exec(
+  command: readonly string[],
+  { mount, verbose = false }: ExecOptions,
+): Promise<void> {
+  const mountpoint = await findMount(mount)
   try {
     launch({
-      mountpoint: mount,
+      mountpoint,
       command,
       filter: filterProgram(syscallAbi(machine())),
       probe: { flags: PROBE_FLAGS, memory: PROBE_MEMORY },
@@ -31,7 +36,8 @@ export function exec(command: readonly string[], { mount, verbose = false }: Exe
       say: verbose ? say : () => undefined,
     })
   } catch (error) {
-    say(error instanceof Error ? error.message : String(error))
-    process.exitCode = error instanceof ExecError ? error.exitStatus : 1
+    if (!(error instanceof ExecError)) throw error
+    say(error.message)
+    process.exitCode = error.exitStatus
   }
 }

@@ -91,6 +91,8 @@ async function serveUntilTheEnd(dir: string, options: MountOptions): Promise<voi
   const guests = new Guests(options)
   let served: Served | undefined
   const end = interrupted()
+  // Sources wait with timers that keep no program alive; this one is to live until it is told to end.
+  const alive = setInterval(() => undefined, 2 ** 30)
   try {
     const isEnding = await Promise.race([guests.start().then(() => false), end.then(() => true)])
     if (isEnding) return
@@ -112,6 +114,7 @@ async function serveUntilTheEnd(dir: string, options: MountOptions): Promise<voi
   } finally {
     await served?.stop()
     await guests.stop()
+    clearInterval(alive)
   }
 }
 

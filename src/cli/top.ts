@@ -5,6 +5,7 @@
 import { closeSync, openSync, readdirSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { errnoOf } from '../abi/errno.js'
 import { CommandError } from './fail.js'
 import { findMount } from './find-mount.js'
 import { formatTable } from './table.js'
@@ -68,9 +69,14 @@ class Top {
     return [...this.#rows.values()]
   }
 
+  /** Closes everything. Where the mount has ended before, its handles have too. */
   end(): void {
-    for (const [key, row] of this.#rows) this.#close(key, row)
-    closeSync(this.#control)
+    try {
+      for (const [key, row] of this.#rows) this.#close(key, row)
+      closeSync(this.#control)
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOTCONN') throw error
+    }
   }
 
   #allEvents(): string[] {

@@ -9,8 +9,6 @@ import {
   PERF_PMU_CAP_EXTENDED_REGS,
   PERF_PMU_CAP_NO_EXCLUDE,
   PERF_PMU_TYPE_SHIFT,
-  PERF_SAMPLE_REGS_INTR,
-  PERF_SAMPLE_REGS_USER,
   PERF_TYPE_HARDWARE,
   PERF_TYPE_HW_CACHE,
   PERF_TYPE_RAW,
@@ -25,9 +23,9 @@ import type { PmuRegistry } from './registry.js'
 /** What an event is made from, before its PMU is known. */
 export type EventRequest = Omit<PerfEventSpec, 'pmu'>
 
-const samplesExtendedRegs = (attr: perf_event_attr, arch: SampleArch): boolean =>
-  ((attr.sample_type & PERF_SAMPLE_REGS_USER) !== 0n && hasExtendedRegs(arch, attr.sample_regs_user)) ||
-  ((attr.sample_type & PERF_SAMPLE_REGS_INTR) !== 0n && hasExtendedRegs(arch, attr.sample_regs_intr))
+/** has_extended_regs(): both masks count, whether or not sample_type asks for them. */
+const namesExtendedRegs = (attr: perf_event_attr, arch: SampleArch): boolean =>
+  hasExtendedRegs(arch, attr.sample_regs_user | attr.sample_regs_intr)
 
 const excludes = [
   'exclude_user',
@@ -41,7 +39,7 @@ const excludes = [
 /** What the core refuses for a PMU whose capabilities do not reach, after the PMU itself agreed. */
 function capabilityRefusal(event: PerfEvent, arch: SampleArch): Failure | undefined {
   const { attr, pmu } = event
-  if ((pmu.capabilities & PERF_PMU_CAP_EXTENDED_REGS) === 0 && samplesExtendedRegs(attr, arch))
+  if ((pmu.capabilities & PERF_PMU_CAP_EXTENDED_REGS) === 0 && namesExtendedRegs(attr, arch))
     return new Failure('EOPNOTSUPP', `PMU "${pmu.name}" samples no extended registers`)
   const exclude = excludes.find(name => attr[name])
   if ((pmu.capabilities & PERF_PMU_CAP_NO_EXCLUDE) !== 0 && exclude)

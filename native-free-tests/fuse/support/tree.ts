@@ -49,7 +49,7 @@ class Stream implements OpenFile {
   }
 
   ioctl({ cmd, arg, input, outputSize }: Parameters<NonNullable<OpenFile['ioctl']>>[0]): IoctlReply {
-    this.#log.calls.push(`ioctl ${cmd.toString(16)} ${arg} [${[...input]}] ${outputSize}`)
+    this.#log.calls.push(`ioctl ${cmd.toString(16)} ${arg} [${input.join(',')}] ${outputSize}`)
     return { result: 7, output: text('abcdefghijklmnop') }
   }
 

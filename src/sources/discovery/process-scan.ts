@@ -1,8 +1,8 @@
 /**
  * Finds the processes that run VMs, and does so often: most processes never do.
  *
- * A process is known by id and start time. Of one that had nothing of KVM's only descriptors that are new since the
- * last look are followed; a thorough scan follows them all, for a number may have been used again.
+ * Of a process that had nothing of KVM's only descriptors that are new since the last look are followed. A thorough
+ * scan follows them all: a descriptor's number may have been used again, and a process's too.
  */
 import { type KvmLink, parseKvmLink } from './kvm-links.js'
 import { parseStat } from './proc-text.js'
@@ -15,12 +15,6 @@ export interface KvmProcess {
   readonly links: readonly KvmLink[]
 }
 
-/** A process that had nothing of KVM's at the last look. */
-interface Other {
-  readonly startTime: bigint
-  readonly fds: ReadonlySet<number>
-}
-
 /** The start time of a thread, or undefined where there is no such thread or it is a zombie. */
 export function startTimeOf(view: ProcView, tgid: number, tid = tgid): bigint | undefined {
   const stat = parseStat(view.read(tgid, tid, 'stat'))
@@ -29,7 +23,8 @@ export function startTimeOf(view: ProcView, tgid: number, tid = tgid): bigint | 
 
 export class ProcessScan {
   readonly #view: ProcView
-  #others = new Map<number, Other>()
+  /** The descriptors of processes that had nothing of KVM's at the last look. */
+  #others = new Map<number, ReadonlySet<number>>()
 
   constructor(view: ProcView) {
     this.#view = view
@@ -38,17 +33,15 @@ export class ProcessScan {
   /** Looks at every process that `accepts` lets through. */
   scan(isThorough: boolean, accepts: (tgid: number) => boolean): KvmProcess[] {
     const found: KvmProcess[] = []
-    const others = new Map<number, Other>()
+    const others = new Map<number, ReadonlySet<number>>()
     for (const tgid of this.#view.processes().filter(accepts)) {
       const fds = this.#view.descriptors(tgid)
-      if (fds.length === 0) continue
-      const startTime = startTimeOf(this.#view, tgid)
-      if (startTime === undefined) continue
-      const before = this.#others.get(tgid)
-      const seen = !isThorough && before?.startTime === startTime ? before.fds : undefined
-      if (fds.some(fd => !seen?.has(fd) && this.#follow(tgid, fd) !== undefined))
-        found.push({ tgid, startTime, links: fds.flatMap(fd => this.#follow(tgid, fd) ?? []) })
-      else others.set(tgid, { startTime, fds: new Set(fds) })
+      const seen = isThorough ? undefined : this.#others.get(tgid)
+      if (fds.some(fd => !seen?.has(fd) && this.#follow(tgid, fd) !== undefined)) {
+        const startTime = startTimeOf(this.#view, tgid)
+        const links = fds.flatMap(fd => this.#follow(tgid, fd) ?? [])
+        if (startTime !== undefined) found.push({ tgid, startTime, links })
+      } else if (fds.length > 0) others.set(tgid, new Set(fds))
     }
     this.#others = others
     return found

@@ -30,7 +30,7 @@ interface Remembered {
   /** Threads by the vCPU's descriptor in the VMM. */
   threads: ReadonlyMap<number, VcpuThread>
   /** vCPU numbers of statistics whose links do not show them, by descriptor. */
-  readonly statsIds: Map<number, number | undefined>
+  readonly statsIds: Map<number, number>
 }
 
 const ambiguous = {
@@ -94,8 +94,9 @@ export class StatsGuests {
 
   #numbered(process: KvmProcess, link: KvmLink, { statsIds }: Remembered): KvmLink {
     if (link.kind !== 'stats' || link.id !== undefined) return link
-    if (!statsIds.has(link.fd)) statsIds.set(link.fd, this.#vms.vcpuOf(process, link))
-    return { ...link, id: statsIds.get(link.fd) }
+    const id = statsIds.get(link.fd) ?? this.#vms.vcpuOf(process, link)
+    if (id !== undefined) statsIds.set(link.fd, id)
+    return { ...link, id }
   }
 }
 

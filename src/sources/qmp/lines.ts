@@ -2,7 +2,7 @@
 import { ErrnoError } from '../../abi/errno.js'
 
 /** An answer for 1024 vCPUs takes about 2 MiB. */
-export const MAX_LINE = 16 * 1024 * 1024
+const MAX_LINE = 16 * 1024 * 1024
 
 const NEWLINE = 0x0a
 

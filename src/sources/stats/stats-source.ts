@@ -21,7 +21,8 @@ export interface StatsFiles {
 
 interface OpenStats {
   readonly fd: number
-  readonly table: StatsTable
+  /** Undefined where it could not be read: then the vCPU has no counts. */
+  readonly table: StatsTable | undefined
 }
 
 export class StatsSource implements CountSource {
@@ -43,10 +44,7 @@ export class StatsSource implements CountSource {
     return this.#events
   }
 
-  /**
-   * Takes over the descriptors of vCPUs that came, and closes those of vCPUs that went. A descriptor that cannot be
-   * read is closed: its vCPU has no counts.
-   */
+  /** Takes over the descriptors of vCPUs that came, and closes those of vCPUs that went. */
   update(vcpus: readonly VcpuDescription[]): void {
     const wanted = new Map(vcpus.map(({ id, statsFd }) => [id, statsFd]))
     for (const [id, { fd }] of this.#open) {
@@ -54,14 +52,15 @@ export class StatsSource implements CountSource {
       this.#open.delete(id)
       this.#close(fd)
     }
-    for (const [id, fd] of wanted) if (fd !== undefined && !this.#open.has(id)) this.#take(id, fd)
-    const tables = [...this.#open.values()].map(({ table }) => table)
+    for (const [id, fd] of wanted)
+      if (fd !== undefined && !this.#open.has(id)) this.#open.set(id, { fd, table: this.#tableOf(fd) })
+    const tables = [...this.#open.values()].flatMap(({ table }) => table ?? [])
     this.#events = (tables[0]?.events ?? []).filter(({ name }) => tables.every(t => t.positions.has(name)))
   }
 
   get_event_count(vcpu: Vcpu, event: string): bigint | undefined {
     const stats = this.#open.get(vcpu.id)
-    const position = stats?.table.positions.get(event)
+    const position = stats?.table?.positions.get(event)
     if (stats === undefined || position === undefined) return undefined
     try {
       const got = this.#files.pread(stats.fd, this.#bytes, position)
@@ -80,13 +79,12 @@ export class StatsSource implements CountSource {
     this.#open.clear()
   }
 
-  #take(id: number, fd: number): void {
+  #tableOf(fd: number): StatsTable | undefined {
     try {
-      const table = readStatsTable((into, position) => this.#files.pread(fd, into, position))
-      this.#open.set(id, { fd, table })
+      return readStatsTable((into, position) => this.#files.pread(fd, into, position))
     } catch (error) {
-      log.sources('vcpu %d: %s', id, error instanceof Error ? error.message : error)
-      this.#close(fd)
+      log.sources('descriptor %d: %s', fd, error instanceof Error ? error.message : error)
+      return undefined
     }
   }
 

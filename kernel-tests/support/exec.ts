@@ -1,0 +1,27 @@
+/** Runs programs under `pmufs exec`, and builds the C programs that are run so. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { execa } from 'execa'
+import { type Mounted, shell, type Test } from './mounted.js'
+
+/** The command as a person starts it. */
+const command = fileURLToPath(new URL('../../scripts/pmufs', import.meta.url))
+
+/** `pmufs exec` for a mount, as the start of a command line. */
+export const execOn = ({ dir }: Mounted): string => `${command} exec --mount ${dir} --`
+
+/** Runs a shell script in which `$EXEC` is `pmufs exec` for the mount, and `$MNT` the mount. */
+export const runExec = (mount: Mounted, script: string) =>
+  shell(script, '/', { MNT: mount.dir, EXEC: execOn(mount) })
+
+/** Builds a program from C files of kernel-tests/fixtures; its path, gone with the test. */
+export async function compile(test: Test, sources: readonly string[], ...options: string[]): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'pmufs-build-'))
+  test.teardown(() => rmSync(folder, { recursive: true }))
+  const program = join(folder, 'program')
+  const files = sources.map(name => fileURLToPath(new URL(`../fixtures/${name}.c`, import.meta.url)))
+  await execa('gcc', ['-Wall', '-O1', ...options, '-o', program, ...files])
+  return program
+}
