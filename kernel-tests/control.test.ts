@@ -191,30 +191,36 @@ for (const transport of transports) {
       t.match(stderr, /Invalid argument/)
     })
 
-    t.test('an event descriptor takes perf ioctls and poll, as far as the transport carries them', async t => {
-      await run(mount, `mkdir handles/i; echo '{"type":"kvm","config":"exits","pid":'$TID',"disabled":1}' > handles/i/attr`)
-      const fd = openSync(`${mount.dir}/handles/i/event`, 'r+')
-      t.teardown(() => closeSync(fd))
-      const state = async () => (await mount.sh('cat handles/i/state')).stdout
-      const id = new BigUint64Array(1)
-      const pollfds = pollfd.encode({ fd, events: POLLIN })
-      if (!can(transport, 'ioctl')) {
-        t.throws(() => ioctl(fd, PERF_EVENT_IOC_ENABLE, 0), { code: 'ENOTTY' })
+    t.test(
+      'an event descriptor takes perf ioctls and poll, as far as the transport carries them',
+      async t => {
+        await run(
+          mount,
+          `mkdir handles/i; echo '{"type":"kvm","config":"exits","pid":'$TID',"disabled":1}' > handles/i/attr`,
+        )
+        const fd = openSync(`${mount.dir}/handles/i/event`, 'r+')
+        t.teardown(() => closeSync(fd))
+        const state = async () => (await mount.sh('cat handles/i/state')).stdout
+        const id = new BigUint64Array(1)
+        const pollfds = pollfd.encode({ fd, events: POLLIN })
+        if (!can(transport, 'ioctl')) {
+          t.throws(() => ioctl(fd, PERF_EVENT_IOC_ENABLE, 0), { code: 'ENOTTY' })
+          t.equal(await state(), 'off')
+          return
+        }
+        ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)
+        t.equal(await state(), 'active')
+        ioctl(fd, PERF_EVENT_IOC_DISABLE, 1)
         t.equal(await state(), 'off')
-        return
-      }
-      ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)
-      t.equal(await state(), 'active')
-      ioctl(fd, PERF_EVENT_IOC_DISABLE, 1)
-      t.equal(await state(), 'off')
-      ioctl(fd, PERF_EVENT_IOC_ID, id)
-      t.equal(String(id[0]), (await mount.sh('cat handles/i/id')).stdout)
-      t.throws(() => ioctl(fd, PERF_EVENT_IOC_REFRESH, 1), { code: 'EINVAL' })
-      t.throws(() => ioctl(fd, TCGETS, id), { code: 'ENOTTY' })
-      t.equal(poll(pollfds, 1, 0), 1, 'as on a kernel event without a buffer')
-      t.equal(pollfd.decode(pollfds).revents, POLLHUP)
-      await mount.sh('rmdir handles/i')
-    })
+        ioctl(fd, PERF_EVENT_IOC_ID, id)
+        t.equal(String(id[0]), (await mount.sh('cat handles/i/id')).stdout)
+        t.throws(() => ioctl(fd, PERF_EVENT_IOC_REFRESH, 1), { code: 'EINVAL' })
+        t.throws(() => ioctl(fd, TCGETS, id), { code: 'ENOTTY' })
+        t.equal(poll(pollfds, 1, 0), 1, 'as on a kernel event without a buffer')
+        t.equal(pollfd.decode(pollfds).revents, POLLHUP)
+        await mount.sh('rmdir handles/i')
+      },
+    )
 
     t.test('belongs to the mounting user', async t => {
       const { stdout } = await mount.sh(

@@ -66,7 +66,7 @@ for (const transport of transports) {
         )
         t.ok(
           counts.some(count => count > 0),
-          `something was counted: ${counts}`,
+          `something was counted: ${counts.join(' ')}`,
         )
         await mount.sh(names.map(name => `rmdir handles/${name}`).join('; '))
         await guest.qmp.run('cont')

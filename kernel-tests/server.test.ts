@@ -28,13 +28,13 @@ for (const transport of transports) {
   t.test(`a server of ${transport}`, needs('root', 'fuse', 'kvm'), async t => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const)
       t.test(`ends at ${signal} though files are open, and leaves nothing behind`, async t => {
-        const { dir, server, sh } = await mounted(t, '--transport', transport, '--source', 'demo')
+        const { dir, server, ...mount } = await mounted(t, '--transport', transport, '--source', 'demo')
         const reader = spawn('bash', ['-c', 'exec 3<sys/devices/kvm/type; sleep 60'], {
           cwd: dir,
           stdio: 'ignore',
         })
         t.teardown(() => end(reader, 'SIGKILL'))
-        const demo = Number((await sh('cat vms/demo/pid')).stdout)
+        const demo = Number((await mount.sh('cat vms/demo/pid')).stdout)
         server.kill(signal)
         const [code] = await once(server, 'exit')
         t.equal(code, 0)

@@ -9,12 +9,15 @@ import { type Mounted, shell, type Test } from './mounted.js'
 /** The command as a person starts it. */
 const command = fileURLToPath(new URL('../../scripts/pmufs', import.meta.url))
 
+/** tap has every Node that a test starts load its own modules, which no other run has. */
+export const plainNode = { NODE_OPTIONS: '' }
+
 /** `pmufs exec` for a mount, as the start of a command line. */
 export const execOn = ({ dir }: Mounted): string => `${command} exec --mount ${dir} --`
 
 /** Runs a shell script in which `$EXEC` is `pmufs exec` for the mount, and `$MNT` the mount. */
 export const runExec = (mount: Mounted, script: string) =>
-  shell(script, '/', { MNT: mount.dir, EXEC: execOn(mount) })
+  shell(script, '/', { MNT: mount.dir, EXEC: execOn(mount), ...plainNode })
 
 /** Builds a program from C files of kernel-tests/fixtures; its path, gone with the test. */
 export async function compile(test: Test, sources: readonly string[], ...options: string[]): Promise<string> {

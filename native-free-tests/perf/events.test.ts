@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Failure } from '../../src/abi/errno.js'
+import { POLLERR, POLLHUP } from '../../src/abi/fs.js'
 import {
   PERF_EVENT_IOC_DISABLE,
   PERF_EVENT_IOC_ENABLE,
@@ -7,8 +8,6 @@ import {
   PERF_FORMAT_TOTAL_TIME_ENABLED,
   PERF_FORMAT_TOTAL_TIME_RUNNING,
   PERF_IOC_FLAG_GROUP,
-  POLLERR,
-  POLLHUP,
 } from '../../src/abi/perf-event.js'
 import type { PerfEvent } from '../../src/perf/event.js'
 import {

@@ -125,10 +125,6 @@ export const PERF_EVENT_IOC_MODIFY_ATTRIBUTES = _IOW(IOC_TYPE, 11, 8)
 /** Bit 0 of the argument of ENABLE, DISABLE and RESET: the whole group. */
 export const PERF_IOC_FLAG_GROUP = 1n
 
-/** poll(2) bits that a perf descriptor answers. */
-export const POLLERR = 0x8
-export const POLLHUP = 0x10
-
 /** struct pmu capabilities */
 export const PERF_PMU_CAP_NO_INTERRUPT = 0x1
 export const PERF_PMU_CAP_NO_NMI = 0x2

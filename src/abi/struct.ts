@@ -105,6 +105,8 @@ export function array<T>(element: Field<T>, count: number): Field<readonly T[]> 
   }
 }
 
+const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
 function layOut<F extends Fields>(
   name: string,
   fields: F,
@@ -144,7 +146,6 @@ export function struct<F extends Fields>(name: string, size: number, fields: F):
     const given = values as Record<string, unknown>
     for (const { key, field, offset } of rows) field.set(view, at + offset, given[key] ?? field.zero)
   }
-  const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return {
     name,
     fields,

@@ -68,6 +68,15 @@ program
   .action(async dir => (await import('./umount.js')).umount(dir))
 
 program
+  .command('exec')
+  .description("run a program that sees the mounted PMUs beside the kernel's: pmufs exec -- perf stat ...")
+  .addOption(mountOption())
+  .option('-v, --verbose', 'say what could not be done, such as showing the PMUs under /sys')
+  .argument('<command...>', 'the program and its arguments')
+  .passThroughOptions()
+  .action(async (command, options) => (await import('./exec.js')).exec(command, options))
+
+program
   .command('vms')
   .description('list VMs, their vCPUs and thread ids, and what counts them')
   .addOption(mountOption())

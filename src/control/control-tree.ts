@@ -21,7 +21,7 @@ export interface ControlTreeOptions {
   /** The perf_event_attr size that the running kernel knows. */
   readonly attrSize: number
   /** The credentials of a thread that a request is made for. */
-  credentialsOf(tid: number): Caller | Failure
+  readonly credentialsOf: (tid: number) => Caller | Failure
 }
 
 /** The children of the mount's root; a function makes a fresh node for each look-up. */

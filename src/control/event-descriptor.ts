@@ -2,6 +2,7 @@
  * An open file that is a perf event descriptor: what read(2), ioctl(2) and poll(2) do on one.
  * Counterpart: perf_fops in kernel/events/core.c.
  */
+import type { Caller } from '../abi/caller.js'
 import { ErrnoError } from '../abi/errno.js'
 import {
   PERF_EVENT_IOC_DISABLE,
@@ -41,10 +42,10 @@ export class EventDescriptor implements OpenFile {
     throw new ErrnoError('EINVAL', 'An event takes no data')
   }
 
-  ioctl(request: IoctlRequest): MaybeLater<IoctlReply> {
+  ioctl(request: IoctlRequest, caller: Caller): MaybeLater<IoctlReply> {
     const { event } = this.#open
     const freshness = freshnessOf.get(request.cmd)
-    const run = () => perf_ioctl(event, request)
+    const run = () => perf_ioctl(event, request, { caller })
     return freshness === undefined ? run() : withFreshCounts(event, freshness, run)
   }
 

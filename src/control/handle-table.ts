@@ -14,12 +14,15 @@ import { Handle } from './handle.js'
 import type { Opened } from './opener.js'
 import { type OpenRequest, parseRequest } from './request.js'
 
+/** The longest name of a handle, in bytes: what statfs(2) promises for every folder. */
+const NAME_MAX = 255
+
 /** What the table stands on. */
 export interface HandleTableOptions {
   readonly owner: Owner
   readonly events: EventTable
   readonly limit: number
-  open(request: OpenRequest, caller: Caller): MaybeLater<Opened>
+  readonly open: (request: OpenRequest, caller: Caller) => MaybeLater<Opened>
 }
 
 export class HandleTable {
@@ -95,6 +98,8 @@ export class HandleTable {
         'EINVAL',
         `Cannot name a handle "${name}": digits alone are ids, which control gives`,
       )
+    if (Buffer.byteLength(name) > NAME_MAX)
+      throw new ErrnoError('ENAMETOOLONG', `Cannot make a handle whose name is longer than ${NAME_MAX} bytes`)
     if (this.#byName.has(name)) throw new ErrnoError('EEXIST', `There is a handle "${name}" already`)
     this.#checkLimit()
     return this.#add(name).directory

@@ -35,7 +35,7 @@ export interface HandleOptions {
   readonly owner: Owner
   readonly events: EventTable
   /** Opens what the JSON asks for. */
-  open(text: string, caller: Caller): MaybeLater<Opened>
+  readonly open: (text: string, caller: Caller) => MaybeLater<Opened>
 }
 
 const ignored = new Uint8Array(0)

@@ -3,8 +3,9 @@
  * Counterpart: the part of sys_perf_event_open() around the core: descriptor numbers and the group's.
  */
 import type { Caller } from '../abi/caller.js'
-import { ErrnoError, type Failure, orThrow } from '../abi/errno.js'
+import { ErrnoError, Failure, orThrow } from '../abi/errno.js'
 import type { perf_event_attr } from '../abi/perf-event-attr.js'
+import { decodeAttr } from '../abi/perf-event-attr-bytes.js'
 import { attrToJson } from '../abi/perf-event-attr-json.js'
 import type { MaybeLater } from '../kernfs/later.js'
 import type { PerfCore } from '../perf/core.js'
@@ -24,9 +25,9 @@ export interface OpenerOptions {
   /** The perf_event_attr size that the running kernel knows. */
   readonly attrSize: number
   /** The credentials of a thread that a request is made for. */
-  credentialsOf(tid: number): Caller | Failure
+  readonly credentialsOf: (tid: number) => Caller | Failure
   /** The event of a handle. */
-  eventOfHandle(id: number): PerfEvent | undefined
+  readonly eventOfHandle: (id: number) => PerfEvent | undefined
 }
 
 /** A new event, with one reference for whoever asked. */
@@ -47,17 +48,21 @@ export class Opener {
   open(request: OpenRequest, requester: Caller): MaybeLater<Opened> {
     const { registry, attrSize } = this.#options
     const caller = this.#callerOf(request, requester)
-    const attr = resolveAttr(registry, request, attrSize)
+    const { attrBytes } = request
+    const attr = attrBytes ? decodeAttr(attrBytes, attrSize) : resolveAttr(registry, request, attrSize)
+    // The core refuses these bytes itself, in the kernel's order of checks.
+    if (attr instanceof Failure)
+      return this.#openNow(request, attrBytes ?? orThrow<perf_event_attr>(attr), caller)
     const target = { attr, tid: request.pid === 0 ? caller.tid : request.pid, caller }
     const pmu = registry.byType(attr.type)?.pmu
     return withFreshTarget(
       wanted => pmu?.refresher?.(wanted),
       target,
-      () => this.#openNow(request, attr, caller),
+      () => this.#openNow(request, attrBytes ?? attr, caller),
     )
   }
 
-  #openNow(request: OpenRequest, attr: perf_event_attr, caller: Caller): Opened {
+  #openNow(request: OpenRequest, attr: perf_event_attr | Uint8Array, caller: Caller): Opened {
     const { core, events } = this.#options
     const { pid, cpu, flags } = request
     const event = orThrow(
@@ -74,7 +79,7 @@ export class Opener {
     const { groupFd } = request
     return {
       open: events.add(event),
-      request: { ...attrToJson(attr), pid, cpu, group_fd: groupFd, flags: Number(flags) },
+      request: { ...attrToJson(event.attr), pid, cpu, group_fd: groupFd, flags: Number(flags) },
     }
   }
 

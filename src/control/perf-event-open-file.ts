@@ -17,7 +17,7 @@ import { type RequestFileOptions, requestFile } from './request-file.js'
 /** What the file stands on. */
 export interface PerfEventOpenOptions extends RequestFileOptions {
   readonly events: EventTable
-  open(request: OpenRequest, caller: Caller): MaybeLater<Opened>
+  readonly open: (request: OpenRequest, caller: Caller) => MaybeLater<Opened>
 }
 
 class RequestedEvent implements OpenFile {
@@ -65,9 +65,9 @@ class RequestedEvent implements OpenFile {
     })
   }
 
-  ioctl(request: IoctlRequest): MaybeLater<IoctlReply> {
+  ioctl(request: IoctlRequest, caller: Caller): MaybeLater<IoctlReply> {
     if (!this.#event) throw this.#unopened()
-    return this.#event.ioctl(request)
+    return this.#event.ioctl(request, caller)
   }
 
   poll(events: number, wake: (() => void) | undefined): number {
@@ -88,7 +88,10 @@ class RequestedEvent implements OpenFile {
 
   #become({ open }: Opened): void {
     this.#isOpening = false
-    if (this.#isReleased) return open.drop()
+    if (this.#isReleased) {
+      open.drop()
+      return
+    }
     this.#options.events.bind(this.#ino, open)
     this.#event = new EventDescriptor(open)
   }

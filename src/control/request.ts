@@ -84,7 +84,8 @@ function parseClose(given: Arguments, attr: object): CloseRequest {
   throw invalid('"handle" must be the id or the name of a handle')
 }
 
-function parseOpen(given: Arguments, attr: Record<string, unknown>): OpenRequest {
+/** Throws where fields are missing or contradict each other. */
+function checkTogether(given: Arguments, attr: object): void {
   if (given.handle !== undefined)
     throw invalid('"handle" belongs to {"op":"close"}: a new handle gets its id itself')
   if (given.pid === undefined) throw invalid('"pid" is missing: the id of the thread to count')
@@ -92,6 +93,10 @@ function parseOpen(given: Arguments, attr: Record<string, unknown>): OpenRequest
     throw invalid('"attr_bytes" stands for the whole perf_event_attr: leave its other fields out')
   if (given.group_fd !== undefined && given.group_ino !== undefined)
     throw invalid('"group_fd" and "group_ino" both name the group leader: give one of them')
+}
+
+function parseOpen(given: Arguments, attr: Record<string, unknown>): OpenRequest {
+  checkTogether(given, attr)
   const flags = given.flags === undefined ? 0n : openFlagsFromJson(given.flags)
   return {
     op: 'open',

@@ -1,8 +1,7 @@
 /** Turns the names of a request into numbers: a PMU's name into its type, an event's name or terms into config words. */
-import { ErrnoError, Failure, orThrow } from '../abi/errno.js'
+import { ErrnoError, Failure } from '../abi/errno.js'
 import { didYouMean } from '../abi/nearest.js'
 import type { perf_event_attr } from '../abi/perf-event-attr.js'
-import { decodeAttr } from '../abi/perf-event-attr-bytes.js'
 import { attrFromJson } from '../abi/perf-event-attr-json.js'
 import type { Pmu } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
@@ -22,19 +21,18 @@ function typeOf(registry: PmuRegistry, type: unknown): unknown {
   )
 }
 
-function pmuOf(registry: PmuRegistry, type: unknown): Pmu {
-  const registration = registry.byType(Number(type ?? 0))
+function pmuOf(registry: PmuRegistry, type: number): Pmu {
+  const registration = registry.byType(type)
   if (!registration)
     throw new ErrnoError(
       'ENOENT',
-      `Cannot look the event's name up: no PMU of type ${String(type ?? 0)} is registered here`,
+      `Cannot look the event's name up: no PMU of type ${type} is registered here`,
     )
   return registration.pmu
 }
 
-/** The attr that a request asks for, judged by the rules of copy-in for a kernel that knows `attrSize` bytes. */
+/** The attr that a request in JSON asks for, judged by the rules of copy-in for a kernel that knows `attrSize` bytes. */
 export function resolveAttr(registry: PmuRegistry, request: OpenRequest, attrSize: number): perf_event_attr {
-  if (request.attrBytes) return orThrow(decodeAttr(request.attrBytes, attrSize))
   const { config, ...rest } = request.attr
   const isNamed = typeof config === 'string' && !isNumeral(config)
   const json = {

@@ -7,7 +7,6 @@ import { ErrnoError } from '../abi/errno.js'
 import { W_OK, X_OK } from '../abi/fs.js'
 import type { Attributes, Directory, File, Node } from '../kernfs/node.js'
 import { permit } from './connection.js'
-import { NAME_MAX } from './request.js'
 
 /** What fuse-native takes for stat(2); times are milliseconds. */
 export interface LibfuseStat {
@@ -76,7 +75,6 @@ export class LibfuseTree {
     let node: Node = this.#root
     for (const name of names) {
       if (node.kind !== 'directory') throw new ErrnoError('ENOTDIR')
-      if (Buffer.byteLength(name) > NAME_MAX) throw new ErrnoError('ENAMETOOLONG')
       permit(node.attributes(), this.caller, X_OK)
       const next: Node | undefined = node.lookup(name, this.caller)
       if (!next) throw new ErrnoError('ENOENT')

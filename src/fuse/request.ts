@@ -32,7 +32,7 @@ export interface RequestShape {
   readonly names?: readonly NameKind[]
 }
 
-/** NAME_MAX of kernfs and of every other Linux file system, in bytes. */
+/** NAME_MAX as statfs(2) tells it, in bytes. As in kernfs no look-up is refused for its length: there is no such name. */
 export const NAME_MAX = 255
 
 const EXTENSION_UNIT = 8
@@ -42,15 +42,13 @@ const refuse = (what: string): ErrnoError => new ErrnoError('EINVAL', what)
 
 function decodeName(bytes: Uint8Array, kind: NameKind): string {
   if (bytes.length === 0) throw refuse('an empty name')
-  if (bytes.length > NAME_MAX)
-    throw new ErrnoError('ENAMETOOLONG', `a name of ${bytes.length} bytes, at most ${NAME_MAX} wanted`)
   const name = utf8.decode(bytes)
   if (kind === 'entry' && (name.includes('/') || name === '.' || name === '..'))
     throw refuse(`the name "${name}"`)
   return name
 }
 
-/** Decodes what follows `header` in `bytes`. Throws EINVAL, or ENAMETOOLONG for a name above 255 bytes. */
+/** Decodes what follows `header` in `bytes`. Throws EINVAL. */
 export function decodeRequest(shape: RequestShape, header: FuseInHeader, bytes: Uint8Array): FuseRequest {
   if (header.len > bytes.length) throw refuse(`${bytes.length} bytes of a request of ${header.len}`)
   const end = header.len - header.total_extlen * EXTENSION_UNIT

@@ -17,7 +17,8 @@ interface Fuse {
 
 type FuseConstructor = new (dir: string, operations: LibfuseOperations, options: object) => Fuse
 
-const INSTALL = 'install it with "npm install fuse-native" and "apt-get install libfuse2", or mount with --transport direct'
+const INSTALL =
+  'install it with "npm install fuse-native" and "apt-get install libfuse2", or mount with --transport direct'
 
 function loadPackage(): FuseConstructor {
   try {
@@ -40,13 +41,19 @@ export interface LibfuseMount {
 }
 
 /** Mounts these operations at a folder. */
-export async function mountLibfuse(dir: string, operations: LibfuseOperations, options: object): Promise<LibfuseMount> {
+export async function mountLibfuse(
+  dir: string,
+  operations: LibfuseOperations,
+  options: object,
+): Promise<LibfuseMount> {
   const fuse = new (loadPackage())(dir, operations, options)
   try {
     await settled(done => fuse.mount(done))
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw new ErrnoError('EIO', `Cannot mount at "${dir}" through fuse-native: ${reason}; ${INSTALL}`, { cause: error })
+    throw new ErrnoError('EIO', `Cannot mount at "${dir}" through fuse-native: ${reason}; ${INSTALL}`, {
+      cause: error,
+    })
   }
   return { unmount: () => settled(done => fuse.unmount(done)) }
 }

@@ -2,13 +2,8 @@
  * What an event's descriptor does, in one place for those who serve descriptors. Counterpart: perf_fops in
  * kernel/events/core.c.
  */
-import {
-  PERF_EVENT_STATE_DEAD,
-  PERF_EVENT_STATE_ERROR,
-  PERF_EVENT_STATE_REVOKED,
-  POLLERR,
-  POLLHUP,
-} from '../abi/perf-event.js'
+import { POLLERR, POLLHUP } from '../abi/fs.js'
+import { PERF_EVENT_STATE_DEAD, PERF_EVENT_STATE_ERROR, PERF_EVENT_STATE_REVOKED } from '../abi/perf-event.js'
 import type { PerfEvent } from './event.js'
 import { closeEvent, settle } from './lifecycle.js'
 

@@ -27,6 +27,7 @@ export class Core {
   /** The threads that are counted; whoever serves collects their exits. */
   readonly tasks: LinuxTasks
   readonly #guests: GuestsCore
+  readonly #kvm: KvmPmu | undefined
 
   /** @param send asks the main thread */
   constructor(options: CoreOptions, send: (message: ToMain) => void) {
@@ -42,7 +43,7 @@ export class Core {
     const vms = new VmList()
     this.#guests = new GuestsCore({ vms, post: send, files: { pread, close } })
     if (options.kvm)
-      new KvmPmu(registry, vms, {
+      this.#kvm = new KvmPmu(registry, vms, {
         sharing: !strict,
         strict,
         scanRefresher: this.#guests.scanRefresher,
@@ -63,6 +64,7 @@ export class Core {
   }
 
   close(): void {
+    this.#kvm?.unregister()
     this.#guests.close()
     this.tasks.close()
   }

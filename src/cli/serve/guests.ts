@@ -100,10 +100,13 @@ export class Guests {
     this.#demo = demo
     const vm = demo.describe()
     this.#main.offer(vm)
-    void demo.ended.then(() => {
-      log.sources('the demo guest has ended')
-      this.#main.withdraw(vm.key)
-    })
+    void this.#withdrawAtItsEnd(demo, vm.key)
+  }
+
+  async #withdrawAtItsEnd(demo: DemoProcess, key: string): Promise<void> {
+    await demo.ended
+    log.sources('the demo guest has ended')
+    this.#main.withdraw(key)
   }
 
   #post(message: ToCore): void {

@@ -14,6 +14,14 @@ import type { Served, ServeRequest } from './served.js'
 /** Milliseconds between two looks. */
 const INTERVAL = 100
 
+function ending(): { readonly ended: Promise<void>; readonly end: () => void } {
+  let settle: (() => void) | undefined
+  const ended = new Promise<void>(resolve => {
+    settle = resolve
+  })
+  return { ended, end: () => settle?.() }
+}
+
 /** Mounts and serves until stopped or unmounted. */
 export async function serveLibfuse(request: ServeRequest): Promise<Served> {
   const { dir, options, firstMessages } = request
@@ -28,10 +36,7 @@ export async function serveLibfuse(request: ServeRequest): Promise<Served> {
   const fuse = await mountLibfuse(dir, operations, { ...libfuseMountOptions, allowOther })
   const mounted = mountAt(dir)?.device
 
-  let end = (): void => undefined
-  const ended = new Promise<void>(resolve => {
-    end = resolve
-  })
+  const { ended, end } = ending()
   const timer = setInterval(() => {
     core.tasks.collectExits()
     if (mountAt(dir)?.device !== mounted) end()

@@ -10,7 +10,7 @@ export interface ServeRequest {
   /** What the core is told before it answers the first request. */
   readonly firstMessages: readonly ToCore[]
   /** What the core asks for. */
-  onMessage(message: ToMain): void
+  readonly onMessage: (message: ToMain) => void
 }
 
 /** A mount that is served. */

@@ -1,0 +1,88 @@
+/** The mounted tree, as any program uses it: exec knows the server through these files alone. */
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  write,
+} from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { ErrnoError, type ErrnoName, errnoOf } from '../abi/errno.js'
+import { O_RDWR } from '../abi/fs.js'
+import type { MountedTree } from '../exec/host.js'
+
+const writeAsync = promisify(write)
+
+/** Where a sysfs shows the PMUs. */
+const DEVICES = 'bus/event_source/devices'
+
+/** What to answer where the server is gone: the kernel says so of a PMU whose module is. */
+const GONE: ErrnoName = 'ENODEV'
+const isGone = (code: ErrnoName): boolean => code === 'ENOTCONN' || code === 'ECONNABORTED'
+
+function typeOf(directory: string): number | undefined {
+  try {
+    const type = Number.parseInt(readFileSync(join(directory, 'type'), 'latin1'), 10)
+    return Number.isInteger(type) ? type : undefined
+  } catch {
+    // It was unregistered since it was listed.
+    return undefined
+  }
+}
+
+/** The PMUs that a sysfs has itself: their links are relative, and one that leads elsewhere is absolute. */
+export function ownPmus(sysfs: string): string[] {
+  const devices = join(sysfs, DEVICES)
+  // A container need not have a sysfs.
+  if (!existsSync(devices)) return []
+  return readdirSync(devices).filter(name => !readlinkSync(join(devices, name)).startsWith('/'))
+}
+
+/** The types of the PMUs that a sysfs has itself. */
+export const ownTypes = (sysfs: string): number[] =>
+  ownPmus(sysfs)
+    .map(name => typeOf(join(sysfs, DEVICES, name)))
+    .filter(type => type !== undefined)
+
+/** One mount of pmufs. */
+export class PmufsMount implements MountedTree {
+  readonly device: number
+  readonly #sysfs: string
+  readonly #perfEventOpen: string
+
+  constructor(mount: string) {
+    this.#sysfs = join(mount, 'sys')
+    this.#perfEventOpen = join(mount, 'perf_event_open')
+    this.device = statSync(this.#perfEventOpen).dev
+  }
+
+  /** Opens an event: the errno of the write is that of perf_event_open(2). */
+  async openEvent(request: string): Promise<number> {
+    const fd = this.#open()
+    try {
+      await writeAsync(fd, request)
+      return fd
+    } catch (error) {
+      closeSync(fd)
+      const code = errnoOf(error)
+      throw new ErrnoError(isGone(code) ? GONE : code, undefined, { cause: error })
+    }
+  }
+
+  readTypes(): number[] {
+    return ownTypes(this.#sysfs)
+  }
+
+  #open(): number {
+    try {
+      return openSync(this.#perfEventOpen, O_RDWR)
+    } catch (error) {
+      const code = errnoOf(error)
+      throw new ErrnoError(isGone(code) || code === 'ENOENT' ? GONE : code, undefined, { cause: error })
+    }
+  }
+}
