@@ -34,11 +34,12 @@ need_node() {
   [ "$major" -ge 20 ] || die "Node.js 20 or newer is needed, this is $(node --version)"
 }
 
-# The lockfile decides: nothing is installed again while it is older than what it gave.
+# The lockfile decides: nothing is installed again while it is older than what it gave. Not `npm ci`: that refuses a
+# lockfile without the optional packages of other systems, and not every registry has all of these.
 install_modules() {
   [ node_modules/.package-lock.json -nt package-lock.json ] && return
   echo 'installing npm packages ...'
-  npm ci --no-audit --no-fund --loglevel=error
+  npm install --no-save --no-audit --no-fund --loglevel=error
 }
 
 build() {
