@@ -30,6 +30,8 @@ const SIG_SETMASK = 2
 const SIG_DFL = 0
 const SIG_IGN = 1
 const SIGKILL = 9
+const SIGPIPE = 13
+const SIGCHLD = 17
 const SIGSTOP = 19
 const LAST_SIGNAL = 64
 const SIGSET_SIZE = 128
@@ -94,13 +96,25 @@ export function takeInherited(): Inherited {
   }
 }
 
-function restoreSignals(ignored: bigint, blocked: bigint): void {
+function restoreDispositions(ignored: bigint, keep: readonly number[]): void {
   for (let number = 1; number <= LAST_SIGNAL; number++) {
-    if (number === SIGKILL || number === SIGSTOP) continue
+    if (keep.includes(number)) continue
     const isIgnored = ((ignored >> BigInt(number - 1)) & 1n) === 1n
     // The few that belong to libc are refused, and stay as they are.
     signal(number, isIgnored ? SIG_IGN : SIG_DFL)
   }
+}
+
+/**
+ * Gives up Node's handlers, but for what it needs itself: a child's end, and a write that nobody reads. Its handler
+ * of SIGINT and SIGTERM runs in any thread and raises the signal anew there: it would be lost with that thread if
+ * the command took this program's place meanwhile.
+ */
+export const restoreDefaults = ({ ignored }: Inherited): void =>
+  restoreDispositions(ignored, [SIGKILL, SIGSTOP, SIGPIPE, SIGCHLD])
+
+function restoreSignals(ignored: bigint, blocked: bigint): void {
+  restoreDispositions(ignored, [SIGKILL, SIGSTOP])
   const set = new Uint8Array(SIGSET_SIZE)
   new DataView(set.buffer).setBigUint64(0, blocked, true)
   sigprocmask(SIG_SETMASK, set, null)

@@ -9,7 +9,7 @@ import { ErrnoError, errnoOf, strerror } from '../abi/errno.js'
 import { O_RDWR } from '../abi/fs.js'
 import { log } from '../log.js'
 import { become, lastArguments } from './launch-exec.js'
-import { restoreInherited, takeInherited } from './launch-inherited.js'
+import { restoreDefaults, restoreInherited, takeInherited } from './launch-inherited.js'
 import { type Probe, probe } from './launch-probe.js'
 import { handOver, startSupervisor } from './launch-supervisor.js'
 import { showPmus } from './launch-sysfs.js'
@@ -92,6 +92,7 @@ function comeUnder(
 /** Becomes the command. Returns only by throwing: an ExecError where the command cannot be run. */
 export function launch(options: Launch): never {
   const inherited = takeInherited()
+  restoreDefaults(inherited)
   const mountpoint = realpathSync(options.mountpoint)
   const device = deviceOf(mountpoint)
   const outer = probe(options.probe)
