@@ -220,8 +220,7 @@ t.test('names that no file can have are refused', async t => {
     ['".."', FUSE_LOOKUP, '2e2e00', 22],
     ['without an end', FUSE_LOOKUP, '61', 22],
     ['no bytes at all', FUSE_LOOKUP, '', 22],
-    ['255 bytes', FUSE_LOOKUP, `${'61'.repeat(255)}00`, 2],
-    ['256 bytes', FUSE_LOOKUP, `${'61'.repeat(256)}00`, 36],
+    ['256 bytes: no name is too long to look for, as in kernfs', FUSE_LOOKUP, `${'61'.repeat(256)}00`, 2],
     ['not UTF-8', FUSE_LOOKUP, 'ff00', 2],
     ['the second of two is missing', FUSE_RENAME, `${'00'.repeat(8)} 6100`, 22],
   ]

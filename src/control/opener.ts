@@ -79,7 +79,13 @@ export class Opener {
     const { groupFd } = request
     return {
       open: events.add(event),
-      request: { ...attrToJson(event.attr), pid, cpu, group_fd: groupFd, flags: Number(flags) },
+      request: {
+        ...attrToJson(attr instanceof Uint8Array ? event.attr : attr),
+        pid,
+        cpu,
+        group_fd: groupFd,
+        flags: Number(flags),
+      },
     }
   }
 
