@@ -51,6 +51,32 @@ t.test('an event counts while it is enabled, over the time that its thread runs'
   t.same(values(event), [8n, 101n, 101n], 'the count goes on, and enabling twice counts once')
 })
 
+t.test('a change of state happens at one moment of a clock that never stands still', async t => {
+  const setup = new Setup()
+  setup.task.runtime = () => {
+    setup.run(1n)
+    return setup.task.time
+  }
+  const event = setup.open({ attr: { disabled: true, read_format: times } })
+  const [, ...atFirst] = values(event)
+  t.same(atFirst, [0n, 0n])
+  for (let round = 0; round < 3; round += 1) {
+    enable(event)
+    const [, enabled, running] = values(event)
+    t.equal(running, enabled, 'enabled')
+    disable(event)
+    const [, enabledThen, runningThen] = values(event)
+    t.equal(runningThen, enabledThen, 'disabled')
+  }
+  const atOpen = setup.open({ attr: { read_format: times } })
+  const [, fromOpen, ran] = values(atOpen)
+  t.equal(ran, fromOpen, 'enabled as it was opened')
+  enable(event)
+  setup.task.isExited = true
+  const [, enabled, running] = values(event)
+  t.equal(running, enabled, 'exited')
+})
+
 t.test("a CPU's event counts over the wall clock", async t => {
   const setup = new Setup()
   const event = setup.open({ pid: -1, cpu: 1, attr: { read_format: times } })

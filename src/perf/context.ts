@@ -47,6 +47,7 @@ export class PerfEventContext {
   readonly #pmus = new Map<Pmu, PmuContext>()
   readonly #host: ContextHost
   #time = 0n
+  #isHeld = false
 
   constructor(task: Task | undefined, host: ContextHost) {
     this.task = task
@@ -55,9 +56,25 @@ export class PerfEventContext {
 
   /** Context time now, in nanoseconds. */
   time(): bigint {
+    if (this.#isHeld) return this.#time
     const now = this.#host.now()
     if (now > this.#time) this.#time = now
     return this.#time
+  }
+
+  /**
+   * Makes a change at one moment, as the kernel does: it brings ctx->time up to date once. An event that passes
+   * through INACTIVE on its way would otherwise have been enabled for longer than it ran, and perf scales by that.
+   */
+  atOnce<T>(change: () => T): T {
+    if (this.#isHeld) return change()
+    this.time()
+    this.#isHeld = true
+    try {
+      return change()
+    } finally {
+      this.#isHeld = false
+    }
   }
 
   /** Whether an event of this context may be on its PMU where the context is now: event_filter_match(). */

@@ -20,6 +20,12 @@ export function effectiveState(event: PerfEvent): EventState {
   return leader.state <= PERF_EVENT_STATE_OFF ? leader.state : event.state
 }
 
+/** Changes states at one moment of the event's context. */
+export function atOnce(event: PerfEvent, change: () => void): void {
+  if (event.ctx) event.ctx.atOnce(change)
+  else change()
+}
+
 /** Adds the context time since the last update to the totals, by the state that held meanwhile. */
 export function updateTime(event: PerfEvent): void {
   if (!event.ctx) return

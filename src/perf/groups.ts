@@ -16,7 +16,6 @@ export function install(event: PerfEvent, ctx: PerfEventContext, pmu_ctx: PmuCon
   const leader = event.group_leader
   event.ctx = ctx
   event.pmu_ctx = pmu_ctx
-  event.tstamp = ctx.time()
   event.attach_state |= PERF_ATTACH_CONTEXT | PERF_ATTACH_GROUP
   ctx.event_list.add(event)
   if (leader === event) {
@@ -25,7 +24,10 @@ export function install(event: PerfEvent, ctx: PerfEventContext, pmu_ctx: PmuCon
     leader.sibling_list.add(event)
     leader.isSoftwareGroup &&= event.isSoftware
   }
-  scheduleIn(event)
+  ctx.atOnce(() => {
+    event.tstamp = ctx.time()
+    scheduleIn(event)
+  })
 }
 
 /** Takes an event that is on no PMU out of its context's lists; it keeps its group. */

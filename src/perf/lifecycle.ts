@@ -12,7 +12,7 @@ import {
 } from '../abi/perf-event.js'
 import type { PerfEventContext } from './context.js'
 import type { PerfEvent } from './event.js'
-import { setState, updateTime } from './event-time.js'
+import { atOnce, setState, updateTime } from './event-time.js'
 import { detachGroup, uninstall } from './groups.js'
 import { callDestroy } from './pmu-calls.js'
 import { event_sched_out, fill, group_sched_out, scheduleIn } from './sched.js'
@@ -21,9 +21,11 @@ import { wakeWaiters } from './waiters.js'
 /** PERF_EVENT_IOC_ENABLE on one event: one in ERROR is tried again, one that has ended stays as it is. */
 export function enable(event: PerfEvent): void {
   if (event.isEnabled || event.state < PERF_EVENT_STATE_ERROR) return
-  setState(event, PERF_EVENT_STATE_OFF)
-  setState(event, PERF_EVENT_STATE_INACTIVE)
-  scheduleIn(event)
+  atOnce(event, () => {
+    setState(event, PERF_EVENT_STATE_OFF)
+    setState(event, PERF_EVENT_STATE_INACTIVE)
+    scheduleIn(event)
+  })
 }
 
 /** What was taken off a hardware PMU may have made room for another. */
@@ -34,10 +36,12 @@ function offerRoom(event: PerfEvent): void {
 /** PERF_EVENT_IOC_DISABLE on one event; with a leader its whole group stops. */
 export function disable(event: PerfEvent): void {
   if (!event.isEnabled) return
-  if (event.group_leader === event) group_sched_out(event)
-  else event_sched_out(event)
-  setState(event, PERF_EVENT_STATE_OFF)
-  offerRoom(event)
+  atOnce(event, () => {
+    if (event.group_leader === event) group_sched_out(event)
+    else event_sched_out(event)
+    setState(event, PERF_EVENT_STATE_OFF)
+    offerRoom(event)
+  })
 }
 
 /** Counts one overflow of a sampling event; the last one that PERF_EVENT_IOC_REFRESH allowed switches it off. */
@@ -52,20 +56,24 @@ export function perf_event_overflow(event: PerfEvent): void {
 /** Ends an event whose thread is gone: its totals stay, and so does its group. */
 export function exitEvent(event: PerfEvent): void {
   if (event.state <= PERF_EVENT_STATE_EXIT) return
-  if (event.group_leader === event) group_sched_out(event)
-  else event_sched_out(event)
-  setState(event, PERF_EVENT_STATE_EXIT)
-  uninstall(event)
-  offerRoom(event)
+  atOnce(event, () => {
+    if (event.group_leader === event) group_sched_out(event)
+    else event_sched_out(event)
+    setState(event, PERF_EVENT_STATE_EXIT)
+    uninstall(event)
+    offerRoom(event)
+  })
   wakeWaiters(event)
 }
 
 /** Ends every event of a context whose thread has exited. */
 export function exitContext(ctx: PerfEventContext): void {
   // All are taken off before any ends: none is to be placed again in room that another has left.
-  for (const event of ctx.event_list) event_sched_out(event)
   const events = [...ctx.event_list]
-  for (const event of events) setState(event, PERF_EVENT_STATE_EXIT)
+  ctx.atOnce(() => {
+    for (const event of events) event_sched_out(event)
+    for (const event of events) setState(event, PERF_EVENT_STATE_EXIT)
+  })
   for (const event of events) {
     uninstall(event)
     wakeWaiters(event)
@@ -81,12 +89,14 @@ function remove(
   event: PerfEvent,
   state: typeof PERF_EVENT_STATE_REVOKED | typeof PERF_EVENT_STATE_DEAD,
 ): void {
-  event_sched_out(event)
-  updateTime(event)
-  detachGroup(event)
-  setState(event, state)
-  uninstall(event)
-  offerRoom(event)
+  atOnce(event, () => {
+    event_sched_out(event)
+    updateTime(event)
+    detachGroup(event)
+    setState(event, state)
+    uninstall(event)
+    offerRoom(event)
+  })
 }
 
 /** Ends an event whose PMU goes: the descriptor stays and shows the last totals. */
@@ -114,10 +124,12 @@ export function free(event: PerfEvent): void {
 export function execContext(ctx: PerfEventContext): void {
   const events = [...ctx.event_list]
   const enabled = events.filter(event => event.attr.enable_on_exec)
-  for (const event of enabled) {
-    event.attr = { ...event.attr, enable_on_exec: false }
-    if (!event.isEnabled) setState(event, PERF_EVENT_STATE_INACTIVE)
-  }
-  for (const event of enabled) scheduleIn(event)
+  ctx.atOnce(() => {
+    for (const event of enabled) {
+      event.attr = { ...event.attr, enable_on_exec: false }
+      if (!event.isEnabled) setState(event, PERF_EVENT_STATE_INACTIVE)
+    }
+    for (const event of enabled) scheduleIn(event)
+  })
   for (const event of events) if (event.attr.remove_on_exec) exitEvent(event)
 }

@@ -17,7 +17,7 @@ import {
 } from '../abi/perf-event.js'
 import type { PerfEvent } from './event.js'
 import { groupOf } from './event.js'
-import { updateTime } from './event-time.js'
+import { atOnce, updateTime } from './event-time.js'
 import { settle } from './lifecycle.js'
 import { callRead, transaction } from './pmu-calls.js'
 import { retry } from './sched.js'
@@ -40,17 +40,21 @@ export function readSize(read_format: bigint, nr_siblings: number): number {
 /** Brings count and times of one event up to date. */
 export function perf_event_read(event: PerfEvent): void {
   settle(event)
-  retry(event)
-  if (event.isEnabled) updateTime(event)
+  atOnce(event, () => {
+    retry(event)
+    if (event.isEnabled) updateTime(event)
+  })
   if (event.state === PERF_EVENT_STATE_ACTIVE) callRead(event)
 }
 
 /** The same for a whole group, read by its PMU at one moment. */
 function readGroup(leader: PerfEvent): void {
   settle(leader)
-  retry(leader)
   const members = groupOf(leader)
-  for (const event of members) if (event.isEnabled) updateTime(event)
+  atOnce(leader, () => {
+    retry(leader)
+    for (const event of members) if (event.isEnabled) updateTime(event)
+  })
   if (leader.state !== PERF_EVENT_STATE_ACTIVE) return
   const readMembers = () => {
     for (const event of members) if (event.state === PERF_EVENT_STATE_ACTIVE) callRead(event)
