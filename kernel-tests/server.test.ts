@@ -148,6 +148,34 @@ t.test(
   },
 )
 
+t.test('a command says whose a mount is, and that its server died', needs('root', 'fuse'), async t => {
+  const { dir, server } = await mounted(t, '--source', 'demo')
+  const stranger = 'setpriv --reuid=65534 --regid=65534 --clear-groups'
+  for (const command of ['vms', 'top -n 1']) {
+    const { exitCode, stderr } = await shell(
+      `${stranger} ${process.execPath} ${pmufs} ${command} --mount ${dir}`,
+      '/',
+    )
+    t.equal(exitCode, 1, command)
+    t.match(stderr, /another user's.*--allow-other/, command)
+  }
+  await end(server, 'SIGKILL')
+  const { exitCode, stderr } = await cli('exec', '--mount', dir, '--', 'true')
+  t.equal(exitCode, 1)
+  t.ok(stderr.includes(`"pmufs mount ${dir}" mounts it`), stderr)
+})
+
+t.test('top goes on when a VM that it was just shown has ended', needs('root', 'fuse', 'kvm'), async t => {
+  const watching = await mounted(t, '--source', 'stats')
+  const other = await mounted(t, '--source', 'demo')
+  const pid = (await other.sh('cat vms/demo/pid')).stdout
+  await until('its guest is seen', async () => (await watching.sh(`grep -x ${pid} vms/*/pid`)).exitCode === 0)
+  await end(other.server)
+  const { exitCode, stderr } = await cli('top', '--mount', watching.dir, '-n', '2', '-i', '0.5')
+  t.equal(stderr, '')
+  t.equal(exitCode, 0)
+})
+
 t.test('an ordinary user mounts through fusermount3', needs('root', 'fuse', 'fusermount3'), async t => {
   const dir = mkdtempSync(join(tmpdir(), 'pmufs-user-'))
   t.teardown(() => rmSync(dir, { recursive: true }))

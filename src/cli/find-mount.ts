@@ -1,5 +1,6 @@
 /** Which mount a command means: --mount, else $PMUFS_MOUNT (commander fills both in), else the only one there is. */
 
+import { errnoOf } from '../abi/errno.js'
 import { mountState } from '../os/mount-state.js'
 import { isPmufs, mountAt, pmufsMounts } from '../os/mountinfo.js'
 import { CommandError } from './fail.js'
@@ -36,4 +37,17 @@ export async function findMount(dir: string | undefined): Promise<string> {
       `Cannot use "${found}": its server does not answer; unmount it with "pmufs umount ${found}"`,
     )
   return found
+}
+
+/** Runs what reads or opens files of a mount; where those are not this user's, says whose they are. */
+export function usingMount<T>(dir: string, use: () => T): T {
+  try {
+    return use()
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error
+    throw new CommandError(
+      `Cannot use "${dir}": it is another user's; only they open events, and others see sys/ and vms/ where it was mounted with --allow-other`,
+      { cause: error },
+    )
+  }
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errnoOf } from '../abi/errno.js'
 import { CommandError } from './fail.js'
-import { findMount } from './find-mount.js'
+import { findMount, usingMount } from './find-mount.js'
 import { formatTable } from './table.js'
 import { readVms, type VmRow } from './vm-tree.js'
 
@@ -42,7 +42,7 @@ function ask(control: number, request: object): Record<string, unknown> {
   }
   const buffer = Buffer.alloc(4096)
   const answer = JSON.parse(buffer.toString('utf8', 0, readSync(control, buffer))) as Record<string, unknown>
-  if (failure) throw new CommandError(String(answer.error))
+  if (failure) throw new CommandError(String(answer.error), { cause: failure })
   return answer
 }
 
@@ -95,7 +95,17 @@ class Top {
       }
   }
 
+  /** A VM may have ended since it was listed: the next list is without it. */
   #open(row: Pick<Row, 'vm' | 'kind' | 'vcpu' | 'event' | 'tid'>): void {
+    try {
+      this.#openLive(row)
+    } catch (error) {
+      const isGone = error instanceof CommandError && errnoOf(error.cause) === 'ESRCH'
+      if (!isGone) throw error
+    }
+  }
+
+  #openLive(row: Pick<Row, 'vm' | 'kind' | 'vcpu' | 'event' | 'tid'>): void {
     const { handle, path } = ask(this.#control, { type: 'kvm', config: row.event, pid: row.tid })
     const countFile = join(this.#mount, String(path), 'count')
     this.#rows.set(keyOf(row.tid, row.event), {
@@ -137,7 +147,8 @@ function show(rows: readonly Row[], isEventGiven: boolean): string {
 }
 
 export async function top(options: Options): Promise<void> {
-  const screen = new Top(await findMount(options.mount), options.event)
+  const dir = await findMount(options.mount)
+  const screen = usingMount(dir, () => new Top(dir, options.event))
   const end = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end.abort())
   try {

@@ -1,10 +1,11 @@
 /** `pmufs vms`: the guests of a mount, their vCPUs and thread ids, and what counts them. */
-import { findMount } from './find-mount.js'
+import { findMount, usingMount } from './find-mount.js'
 import { formatTable } from './table.js'
 import { readVms } from './vm-tree.js'
 
 export async function vms(options: { mount?: string; json?: true }): Promise<void> {
-  const guests = readVms(await findMount(options.mount))
+  const dir = await findMount(options.mount)
+  const guests = usingMount(dir, () => readVms(dir))
   if (options.json) {
     process.stdout.write(`${JSON.stringify(guests, undefined, 2)}\n`)
     return

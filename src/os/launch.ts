@@ -3,7 +3,7 @@
  * env(1) and nice(1) do. The command has this process's id, parent, group, terminal and exit status because it is
  * this process: job control, timeout(1) and the like have nothing to notice.
  */
-import { closeSync, openSync, realpathSync, statSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ErrnoError, errnoOf, strerror } from '../abi/errno.js'
 import { O_RDWR } from '../abi/fs.js'
@@ -93,7 +93,7 @@ function comeUnder(
 export function launch(options: Launch): never {
   const inherited = takeInherited()
   restoreDefaults(inherited)
-  const mountpoint = realpathSync(options.mountpoint)
+  const { mountpoint } = options
   const device = deviceOf(mountpoint)
   const outer = probe(options.probe)
   if (typeof outer === 'number' && outer !== device)
