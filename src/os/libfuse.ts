@@ -15,7 +15,11 @@ interface Fuse {
   unmount(done: Done): void
 }
 
-type FuseConstructor = new (dir: string, operations: LibfuseOperations, options: object) => Fuse
+interface FuseConstructor {
+  new (dir: string, operations: LibfuseOperations, options: object): Fuse
+  /** How `unmount` of a mount takes it out of the tree. */
+  unmount(dir: string, done: Done): void
+}
 
 const INSTALL =
   'install it with "npm install fuse-native" and "apt-get install libfuse2", or mount with --transport direct'
@@ -36,8 +40,8 @@ const settled = (start: (done: Done) => void): Promise<void> =>
 
 /** A mount of fuse-native. */
 export interface LibfuseMount {
-  /** Ends its thread and its mount. */
-  unmount(): Promise<void>
+  /** Gives the event loop free, once the mount is out of the tree. */
+  release(): Promise<void>
 }
 
 /** Mounts these operations at a folder. */
@@ -46,7 +50,8 @@ export async function mountLibfuse(
   operations: LibfuseOperations,
   options: object,
 ): Promise<LibfuseMount> {
-  const fuse = new (loadPackage())(dir, operations, options)
+  const Package = loadPackage()
+  const fuse = new Package(dir, operations, options)
   try {
     await settled(done => fuse.mount(done))
   } catch (error) {
@@ -55,5 +60,11 @@ export async function mountLibfuse(
       cause: error,
     })
   }
-  return { unmount: () => settled(done => fuse.unmount(done)) }
+  return {
+    release() {
+      // It would run fusermount, which fails on what is unmounted, and then keep its hold on the event loop.
+      Package.unmount = (_dir, done) => done(null)
+      return settled(done => fuse.unmount(done))
+    },
+  }
 }

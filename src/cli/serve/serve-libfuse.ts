@@ -47,7 +47,7 @@ export async function serveLibfuse(request: ServeRequest): Promise<Served> {
     async stop() {
       clearInterval(timer)
       unmount(dir, mounted)
-      await fuse.unmount().catch(() => undefined)
+      await fuse.release()
       core.close()
       end()
     },
