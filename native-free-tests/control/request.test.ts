@@ -55,7 +55,9 @@ t.test('parseRequest() reads a close by id and by name', async t => {
 })
 
 t.test('parseRequest() fails with EINVAL and says what is wanted', async t => {
+  const nested = `${'['.repeat(5000)}${']'.repeat(5000)}`
   const cases: readonly [string, RegExp][] = [
+    [`{"pid":1,"cpu":${nested}}`, /no integer/],
     ['{"pid":', /as JSON/],
     ['', /as JSON/],
     ['[]', /must be a JSON object/],
@@ -83,6 +85,12 @@ t.test('parseRequest() fails with EINVAL and says what is wanted', async t => {
     t.equal(refusal.code, 'EINVAL', text)
     t.match(refusal.message, message, text)
   }
+})
+
+t.test('parseRequest() leaves "__proto__" among the fields, where it is refused as unknown', async t => {
+  const request = parseRequest('{"pid":1,"__proto__":{"cpu":3}}')
+  t.match(request, { op: 'open', cpu: -1 })
+  t.ok(request.op === 'open' && Object.hasOwn(request.attr, '__proto__'))
 })
 
 t.test('parseRequest() gives a request or an ErrnoError for any text', async () => {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Caller } from '../../src/abi/caller.js'
 import { Failure } from '../../src/abi/errno.js'
-import { O_RDWR } from '../../src/abi/fs.js'
+import { O_RDWR, POLLIN } from '../../src/abi/fs.js'
 import {
   PERF_EVENT_IOC_DISABLE,
   PERF_EVENT_IOC_ENABLE,
@@ -151,6 +151,21 @@ t.test("an event descriptor answers as the kernel's", async t => {
   event.ioctl(PERF_EVENT_IOC_RESET)
   t.equal(u64(event.read(8)), 0n)
   t.throws(() => event.ioctl(0x5401), { code: 'ENOTTY' })
+})
+
+t.test('a closed descriptor leaves nobody waiting on an event that lives on', async t => {
+  const { fs, core, tasks, open } = machine()
+  const path = open()
+  const [gone, kept] = [fs.open(`${path}/event`, O_RDWR), fs.open(`${path}/event`, O_RDWR)]
+  const isAsleep = true
+  gone.poll(POLLIN, isAsleep)
+  kept.poll(POLLIN, isAsleep)
+  gone.close()
+  const [task] = tasks
+  if (!task) throw new Error('no task')
+  task.isExited = true
+  core.taskExited(task)
+  t.strictSame([gone.wakes, kept.wakes], [0, 1])
 })
 
 t.test('perf_event_open becomes the event, each open another', async t => {

@@ -34,6 +34,8 @@ function parseNumeral(text: string): bigint | undefined {
 
 /** How a refused value is shown: short, whatever it is. */
 function shown(value: unknown): string {
+  // Not the inside of an object: one that is nested deeply overflows the stack.
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object'
   const text = JSON.stringify(value) ?? typeof value
   return text.length > 40 ? `${text.slice(0, 37)}...` : text
 }

@@ -28,6 +28,8 @@ const freshnessOf = new Map<number, Freshness>([
 export class EventDescriptor implements OpenFile {
   readonly isStream = true
   readonly #open: OpenEvent
+  /** What wakes those who sleep on this descriptor: one function for as long as it is open. */
+  #wake: (() => void) | undefined
 
   constructor(open: OpenEvent) {
     this.#open = open
@@ -50,10 +52,14 @@ export class EventDescriptor implements OpenFile {
   }
 
   poll(_events: number, wake: (() => void) | undefined): number {
+    if (wake) this.#wake = wake
     return perf_poll(this.#open.event, wake)
   }
 
+  /** The event may live on under other descriptors: nothing of this one stays with it. */
   release(): void {
+    const { event } = this.#open
+    if (this.#wake) event.waiters.delete(this.#wake)
     this.#open.drop()
   }
 }

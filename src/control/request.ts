@@ -119,11 +119,11 @@ function parseOpen(given: Arguments, attr: Record<string, unknown>): OpenRequest
  * @throws {ErrnoError} EINVAL, saying which field is wrong and what is wanted
  */
 export function parseRequest(text: string): OpenRequest | CloseRequest {
-  const attr: Record<string, unknown> = {}
-  const given: Partial<Record<string, unknown>> = {}
   const isArgument = new Set<string>(argumentNames)
-  for (const [name, value] of Object.entries(parseObject(text)))
-    (isArgument.has(name) ? given : attr)[name] = value
+  const fields = Object.entries(parseObject(text))
+  // Not by assignment: "__proto__" must stay a field, to be refused like any that is unknown.
+  const given: Arguments = Object.fromEntries(fields.filter(([name]) => isArgument.has(name)))
+  const attr = Object.fromEntries(fields.filter(([name]) => !isArgument.has(name)))
   const { op = 'open' } = given
   if (op === 'open') return parseOpen(given, attr)
   if (op === 'close') return parseClose(given, attr)
