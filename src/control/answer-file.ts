@@ -24,7 +24,7 @@ export function checkLength(data: Uint8Array): void {
   if (data.length > MAX_REQUEST)
     throw new ErrnoError(
       'EFBIG',
-      `Cannot take a request of ${data.length} bytes or more: one request has at most ${MAX_REQUEST}`,
+      `Cannot take the request: a request is one write(2) of at most ${MAX_REQUEST} bytes`,
     )
 }
 

@@ -16,6 +16,7 @@ const COMMFD = 3
 /** What to do about the refusals that have a remedy. It opens the device with the rights of the user. */
 const hints = [
   ['open /dev/fuse: Permission denied', '; let users open it with "chmod 666 /dev/fuse", as udev does'],
+  ['not found in /etc/mtab', ': this mount is not yours; only its user or root may unmount it'],
   ['device not found', '; load the module with "modprobe fuse"'],
 ] as const
 

@@ -37,8 +37,9 @@ export class LinuxHost {
     return mayObserve(caller, task.tid)
   }
 
+  /** An ordinary user's own server gives its user nothing that the user could not take: it stands to him as the kernel to root. */
   isPerfmonCapable(caller: Caller): boolean {
-    return isPerfmonCapable(caller)
+    return (caller.uid !== 0 && caller.uid === process.geteuid?.()) || isPerfmonCapable(caller)
   }
 
   paranoid(): number {

@@ -77,7 +77,7 @@ export const allowKernel = (host: PerfHost, caller: Caller): Failure | undefined
   host.paranoid() > PARANOID_KERNEL && !host.isPerfmonCapable(caller)
     ? new Failure(
         'EACCES',
-        `perf_event_paranoid is ${host.paranoid()}: counting the kernel needs CAP_PERFMON; set exclude_kernel`,
+        `perf_event_paranoid is ${host.paranoid()}: counting the kernel needs CAP_PERFMON, or that setting at 1; exclude_kernel counts without it, where the PMU takes it`,
       )
     : undefined
 
