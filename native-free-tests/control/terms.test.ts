@@ -25,6 +25,7 @@ const pmu: Pmu = {
       attrs: [
         attribute('exits', 'event=0x02'),
         attribute('both', 'event=3,split=0xab'),
+        attribute('open', 'event=4,split=?'),
         attribute('exits.unit', 's'),
       ],
     },
@@ -52,6 +53,15 @@ t.test('resolveTerms() resolves events, terms and whole words', async t => {
     ['exits,event=5', [5n, 0n, 0n, 0n]],
   ]
   for (const [text, words] of cases) t.strictSame(resolveTerms(pmu, text, zero), words, text)
+})
+
+t.test('resolveTerms() wants the terms that an event leaves open', async t => {
+  const words: ConfigWords = [4n, 0x102n, 0n, 0n]
+  t.strictSame(resolveTerms(pmu, 'open,split=0x12', zero), words)
+  t.strictSame(resolveTerms(pmu, 'split=0x12,open', zero), words)
+  const message = 'Cannot count "open" without its term "split": give "open,split=NUMBER"'
+  t.throws(() => resolveTerms(pmu, 'open', zero), { code: 'EINVAL', message })
+  t.throws(() => resolveTerms(pmu, 'split=?', zero), { code: 'EINVAL' })
 })
 
 t.test('resolveTerms() keeps the bits that no term names', async t => {

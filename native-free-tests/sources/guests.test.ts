@@ -265,6 +265,6 @@ t.test('a fetch for a VM that is not there is answered with ESRCH', async t => {
   const { connect } = new FakeQemu(kvm)
   const machine = { view: proc, descriptors: proc, connect, timers }
   const main = new GuestsMain(machine, { source: 'auto' }, message => answers.push(message))
-  main.receive({ kind: 'fetch', ticket: 7, key: 'gone' })
+  main.receive({ kind: 'fetch', ticket: 7, key: 'gone', scope: 'vcpu' })
   t.match(answers, [{ kind: 'fetch-failed', ticket: 7, code: 'ESRCH' }])
 })

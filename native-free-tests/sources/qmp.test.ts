@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Failure } from '../../src/abi/errno.js'
-import type { VmCounts } from '../../src/sources/messages.js'
+import { type VmCounts, WHOLE_VM } from '../../src/sources/messages.js'
 import { GREETING_MS, QmpClient } from '../../src/sources/qmp/client.js'
 import { countedEvents, countsOf } from '../../src/sources/qmp/counts.js'
 import { QmpGuest, UncountableGuest } from '../../src/sources/qmp/guest.js'
@@ -166,7 +166,8 @@ t.test('QmpGuest.describe() says why a guest cannot be counted', async t => {
   t.match(await problem(odd), { code: 'EPROTO', message: /query-cpus-fast: 0\.cpu-index/ })
 })
 
-const wait = (guest: QmpGuest, into: (VmCounts | Failure)[]) => guest.snapshot(result => into.push(result))
+const wait = (guest: QmpGuest, into: (VmCounts | Failure)[]) =>
+  guest.snapshot('vcpu', result => into.push(result))
 
 t.test('QmpGuest.snapshot() gives the recorded counts by vCPU', async t => {
   const { guest } = await guestOf()
@@ -240,6 +241,22 @@ t.test('QmpGuest.snapshot() fails with EPROTO when the answer is refused or has 
   t.match(got, [{ code: 'EPROTO', message: /refused query-stats: no/ }, { code: 'EPROTO' }])
 })
 
+t.test('QmpGuest.snapshot() of the VM asks for nothing of its vCPUs', async t => {
+  const { guest, qemu } = await guestOf()
+  const names =
+    guest.description('k').whole?.source === 'qmp' ? guest.wholeEvents.map(({ name }) => name) : []
+  for (const name of ['remote_tlb_flush', 'mmu_shadow_zapped']) t.ok(names.includes(name), name)
+  for (const name of ['pages_4k', 'max_mmu_rmap_size', 'exits']) t.notOk(names.includes(name), name)
+  const stats = names.map((name, i) => ({ name, value: i + 1 }))
+  qemu.replaced.set('query-stats', { return: [{ provider: 'kvm', stats }] })
+  const got: (VmCounts | Failure)[] = []
+  guest.snapshot('vm', result => got.push(result))
+  await settle()
+  t.strictSame(got, [new Map([[WHOLE_VM, BigUint64Array.from(names, (_, i) => BigInt(i + 1))]])])
+  const asked = qemu.requests.filter(({ execute }) => execute === 'query-stats')
+  t.match(asked, [{ arguments: { target: 'vm', providers: [{ provider: 'kvm', names }] } }])
+})
+
 t.test('countsOf() leaves out a vCPU that is unknown or lacks a count', async t => {
   const events = [{ name: 'a' }, { name: 'b' }]
   const of = (path: string, ...stats: { name: string; value: number | string | boolean | number[] }[]) => ({
@@ -263,7 +280,7 @@ t.test('countsOf() leaves out a vCPU that is unknown or lacks a count', async t 
 })
 
 t.test(
-  'countedEvents() takes scalars of KVM for vCPUs alone, with names that sysfs and perf can bear',
+  'countedEvents() takes scalars of KVM for vCPUs or for the VM, with names that sysfs and perf can bear',
   async t => {
     const stat = (name: string, type = 'cumulative') => ({ name, type, exponent: 0 })
     const schema = (provider: string, target: string, ...stats: ReturnType<typeof stat>[]) => ({
@@ -271,11 +288,12 @@ t.test(
       target,
       stats,
     })
-    const events = countedEvents([
+    const schemas = [
       schema('kvm', 'vcpu', stat('b'), stat('../x'), stat('h', 'log2-histogram'), stat('a'), stat('a')),
       schema('kvm', 'vm', stat('c')),
       schema('cryptodev', 'vcpu', stat('d')),
-    ])
-    t.strictSame(events, [{ name: 'a' }, { name: 'b' }])
+    ]
+    t.strictSame(countedEvents(schemas, 'vcpu'), [{ name: 'a' }, { name: 'b' }])
+    t.strictSame(countedEvents(schemas, 'vm'), [{ name: 'c' }])
   },
 )

@@ -22,6 +22,7 @@ const statistics = [
   { name: 'halt_wait_ns', flags: KVM_STATS_UNIT_SECONDS, exponent: -9, values: [2n ** 64n - 1n] },
   { name: 'guest_bytes', flags: KVM_STATS_UNIT_BYTES | KVM_STATS_BASE_POW2, exponent: 10, values: [3n] },
   { name: 'halt_wait_hist', flags: KVM_STATS_TYPE_LOG_HIST, values: [1n, 2n, 3n] },
+  { name: 'empty_hist', flags: KVM_STATS_TYPE_LOG_HIST, values: [] },
   { name: 'guest_mode', flags: KVM_STATS_TYPE_INSTANT | KVM_STATS_UNIT_BOOLEAN, values: [1n] },
   { name: 'max_depth', flags: KVM_STATS_TYPE_PEAK, values: [7n] },
   { name: 'blocking', flags: KVM_STATS_UNIT_BOOLEAN, values: [7n] },
@@ -38,6 +39,15 @@ t.test('readStatsTable() lists cumulative scalars alone, with unit and scale', a
     { name: 'halt_wait_ns', unit: 's', scale: '1e-9' },
     { name: 'guest_bytes', unit: 'Bytes', scale: '1024' },
   ])
+})
+
+t.test('readStatsTable() lists histograms apart, each bucket a count', async t => {
+  const { histograms, positions } = tableOf(file)
+  t.strictSame(histograms, [{ name: 'halt_wait_hist', buckets: 3 }])
+  const at = positions.get('halt_wait_hist[2]') ?? 0
+  t.equal(new DataView(file.buffer).getBigUint64(at, true), 3n)
+  t.equal(positions.has('halt_wait_hist'), false)
+  t.equal(positions.has('halt_wait_hist[3]'), false)
 })
 
 t.test('readStatsTable() finds data by offset, not by the order of descriptors', async t => {
@@ -85,8 +95,8 @@ t.test('readStatsTable() gives a table or EPROTO, whatever the bytes', async () 
   fc.assert(
     fc.property(fc.oneof(bytes, fc.uint8Array({ maxLength: 64 })), input => {
       try {
-        const { events, positions } = tableOf(input)
-        return events.length === positions.size
+        const { events, histograms, positions } = tableOf(input)
+        return histograms.reduce((sum, { buckets }) => sum + buckets, events.length) === positions.size
       } catch (error) {
         return error instanceof ErrnoError && error.code === 'EPROTO'
       }
@@ -109,6 +119,8 @@ t.test('StatsSource reads each count with one pread of eight bytes', async t => 
   t.equal(source.get_event_count(vcpu(0), 'halt_wait_ns'), 2n ** 64n - 1n)
   t.strictSame(reads, [8, 8])
   t.equal(source.get_event_count(vcpu(0), 'halt_wait_hist'), undefined, 'a histogram is no count')
+  t.strictSame(source.histograms, [{ name: 'halt_wait_hist', buckets: 3 }])
+  t.equal(source.get_event_count(vcpu(0), 'halt_wait_hist[1]'), 2n, 'its buckets are')
   t.equal(source.get_event_count(vcpu(1), 'exits'), undefined, 'a vCPU without a descriptor')
 })
 

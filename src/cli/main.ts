@@ -56,7 +56,7 @@ program
   )
   .option('--allow-other', 'let other users read sys/ and vms/')
   .option('--strict', "keep the patch's rules: no two events on one count, no thread that runs no vCPU")
-  .option('--no-kvm', 'leave the host PMU out')
+  .option('--no-kvm', 'leave the host PMU out, and that of whole VMs')
   .option('--max-handles <n>', 'how many events may be open at once', wholeNumber(1), 65_536)
   .option('--fetch-timeout <ms>', 'how long a QEMU guest may take to answer', wholeNumber(1), 2000)
   .action(async (dir, options) => (await import('./mount.js')).mount(dir, options))

@@ -82,18 +82,28 @@ function unknownTerm(pmu: Pmu, name: string, isBare: boolean): ErrnoError {
   )
 }
 
+/** The name of a term that an event leaves to whoever counts it: `bucket=?`. */
+const openTerm = (part: string): string | undefined => /^([^=]+)=\?$/.exec(part)?.[1]
+
 /**
  * Resolves terms into the config words, on top of those given.
  *
- * @throws {ErrnoError} EINVAL where a term or event is unknown, is no number or is too big for its bits
+ * @throws {ErrnoError} EINVAL where a term or event is unknown, is no number, is too big for its bits, or is left out
+ *   though the event wants it
  */
 export function resolveTerms(pmu: Pmu, text: string, words: ConfigWords): ConfigWords {
   const resolved: ConfigWords = [...words]
   const events = attributesOf(pmu, 'events')
-  for (const term of text.split(',').map(part => part.trim())) {
+  const terms = text.split(',').map(part => part.trim())
+  for (const term of terms) {
     const event = events.get(term)
     const parts = event ? event().trim().split(',') : [term]
-    for (const part of parts) applyTerm(pmu, resolved, part)
+    for (const part of parts) {
+      const open = event && openTerm(part)
+      if (open === undefined) applyTerm(pmu, resolved, part)
+      else if (!terms.some(other => other.startsWith(`${open}=`)))
+        throw invalid(`Cannot count "${term}" without its term "${open}": give "${term},${open}=NUMBER"`)
+    }
   }
   return resolved
 }

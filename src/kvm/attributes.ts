@@ -3,12 +3,18 @@
  * include/linux/perf_event.h. Each text ends with one newline.
  */
 import type { Attribute } from '../perf/pmu.js'
-import type { EventDescription } from './vm.js'
+import type { EventDescription, HistogramDescription } from './vm.js'
 
 const text = (name: string, value: string): Attribute => ({ name, show: () => `${value}\n` })
 
 /** The `event` term: which bits of config take an event's id. */
 export const format_attr_event: Attribute = text('event', 'config:0-7')
+
+/** The `vm` term: which bits of config1 take the process id of a VM's VMM. */
+export const format_attr_vm: Attribute = text('vm', 'config1:0-31')
+
+/** The `bucket` term: which bits of config2 take the bucket of a histogram. */
+export const format_attr_bucket: Attribute = text('bucket', 'config2:0-7')
 
 /** An event's id as users write it: two digits of lower-case hex. */
 export const eventIdText = (id: number): string => `0x${id.toString(16).padStart(2, '0')}`
@@ -20,3 +26,7 @@ export function eventAttributes(id: number, { name, unit, scale }: EventDescript
   if (scale !== undefined) files.push(text(`${name}.scale`, scale))
   return files
 }
+
+/** The file of a histogram: whoever counts it must say which bucket. */
+export const histogramAttribute = (id: number, { name }: HistogramDescription): Attribute =>
+  text(name, `event=${eventIdText(id)},bucket=?`)

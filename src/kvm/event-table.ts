@@ -3,7 +3,7 @@
  * keeps its id on every kernel and every machine.
  *
  * Counterpart: kvm_vcpu_stats_desc[] of arch/x86/kvm/x86.c, KVM_GENERIC_VCPU_STATS() of include/linux/kvm_host.h and
- * arch/arm64/kvm/guest.c, the cumulative ones: an instant or a histogram is no count.
+ * arch/arm64/kvm/guest.c, and kvm_vm_stats_desc[] there, the cumulative ones: an instant or a peak is no count.
  * The table is append-only: a new line goes to its end, no line is ever moved or taken out.
  */
 import { log } from '../log.js'
@@ -57,7 +57,23 @@ const known: readonly string[] = [
   'wfi_exit_stat',
   'mmio_exit_user',
   'mmio_exit_kernel',
+  // of a VM as a whole: KVM_GENERIC_VM_STATS() on every architecture, the others x86's
+  'remote_tlb_flush',
+  'remote_tlb_flush_requests',
+  'mmu_shadow_zapped',
+  'mmu_pte_write',
+  'mmu_pde_zapped',
+  'mmu_flooded',
+  'mmu_recycled',
+  'mmu_cache_miss',
+  // histograms: one id each, the bucket is a term of its own
+  'halt_poll_success_hist',
+  'halt_poll_fail_hist',
+  'halt_wait_hist',
 ]
+
+/** Names that stand for one count each, for sources whose files do not tell. */
+export const knownCounts: ReadonlySet<string> = new Set(known.filter(name => !name.endsWith('_hist')))
 
 /** How many events `config:0-7` can tell apart. */
 export const MAX_EVENTS = 256

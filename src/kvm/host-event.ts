@@ -10,18 +10,19 @@ import { PERF_EF_START, PERF_EF_UPDATE, PERF_HES_STOPPED, PERF_HES_UPTODATE } fr
 import { wrap64 } from '../abi/struct.js'
 import { log } from '../log.js'
 import type { PerfEvent } from '../perf/event.js'
-import type { VcpuEvent } from './vcpu-event.js'
+import type { Counted } from './counted.js'
+import { countBetween } from './followed.js'
 
 /** What `pmu_private` holds. Counterpart: struct event_data of the patch. */
 export class event_data {
   /** What it counts; undefined for a thread that runs no vCPU, and once the vCPU is gone: nothing is counted then. */
-  counted: VcpuEvent | undefined
+  counted: Counted | undefined
   /** The statistic when the event stopped: it goes on for others, so that it cannot be looked up later. */
   stopped_count: bigint | undefined = undefined
   /** Whether hw.prev_count was read, and not only left over: the source may fail just when an event starts. */
   has_prev_count = false
 
-  constructor(counted: VcpuEvent | undefined) {
+  constructor(counted: Counted | undefined) {
     this.counted = counted
   }
 }
@@ -30,20 +31,6 @@ export class event_data {
 export function to_event_data(event: PerfEvent): event_data {
   if (event.pmu_private instanceof event_data) return event.pmu_private
   throw new TypeError(`Event ${event.id} is none of the host PMU's`)
-}
-
-const HALF = 1n << 63n
-
-/**
- * What happened between two values of a statistic, in u64 arithmetic.
- *
- * One that went down was reset (writing 0 to its debugfs file does that) and has counted upward from 0 since: the new
- * value is all that is known to have happened. The bare difference, as in the patch, would be a number near 2^64.
- * Only a step across the end of the range that is shorter than half of it is the statistic's own wrap.
- */
-export function countBetween(prev_count: bigint, new_count: bigint): bigint {
-  const difference = wrap64(new_count - prev_count)
-  return difference < HALF ? difference : new_count
 }
 
 const isStopped = (event: PerfEvent): boolean => (event.hw.state & PERF_HES_STOPPED) !== 0

@@ -18,7 +18,7 @@ import { MAX_EVENTS } from './event-table.js'
 import * as host from './host-event.js'
 import * as init from './host-event-init.js'
 import { HostRefresh } from './host-refresh.js'
-import type { kvm_event_cb, VcpuEvent } from './vcpu-event.js'
+import { type kvm_event_cb, VcpuEvent } from './vcpu-event.js'
 import { VcpuEventList } from './vcpu-event-list.js'
 import type { Vcpu } from './vm.js'
 import type { VmList } from './vm-list.js'
@@ -65,7 +65,7 @@ export class HostPmu implements Pmu {
   readonly #host_event_destroy = (event: PerfEvent): void => {
     const { counted } = host.to_event_data(event)
     host.host_event_end(event)
-    if (counted) this.#counted.remove(event, counted)
+    if (counted instanceof VcpuEvent) this.#counted.remove(event, counted)
   }
   /** Replaced as a whole, so that ids, callbacks and files always belong together. */
   #events: HostPmuEvents
@@ -129,7 +129,7 @@ export class HostPmu implements Pmu {
   }
 
   eventRefresher(event: PerfEvent): Refresher | undefined {
-    return host.to_event_data(event).counted?.vcpu.vm.source.refresher
+    return host.to_event_data(event).counted?.refresher
   }
 
   /**

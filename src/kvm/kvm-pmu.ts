@@ -5,6 +5,7 @@
 import { orThrow } from '../abi/errno.js'
 import type { Attribute } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
+import { Arming } from './arming.js'
 import { eventAttributes } from './attributes.js'
 import { EventTable } from './event-table.js'
 import { type HostPmu, type HostPmuEvents, type HostPmuOptions, kvm_host_pmu_register } from './host-pmu.js'
@@ -13,20 +14,28 @@ import type { EventDescription } from './vm.js'
 import type { VmChange, VmList } from './vm-list.js'
 
 /** How the PMU behaves, and what it is to call: see {@link HostPmuOptions}. */
-export type KvmPmuOptions = Pick<HostPmuOptions, 'sharing' | 'strict' | 'scanRefresher' | 'exitEvents'>
+export type KvmPmuOptions = Pick<HostPmuOptions, 'sharing' | 'strict' | 'scanRefresher' | 'exitEvents'> & {
+  /** Shared with whoever else has statistics of these vCPUs kept. */
+  readonly arming?: Arming
+}
 
 /** The callbacks of one name: each vCPU is asked of its own VM's source. */
-const callbacks = (name: string): kvm_event_cb => ({
+const callbacks = (name: string, arming: Arming): kvm_event_cb => ({
   get_event_count: vcpu => vcpu.vm.source.get_event_count(vcpu, name),
-  configure_event: (vcpu, enable) => vcpu.vm.source.configure_event(vcpu, name, enable),
+  configure_event: (vcpu, enable) => arming.configure_event(vcpu, name, enable),
   has_event: vcpu => vcpu.vm.source.events.some(event => event.name === name),
 })
 
 /** The events that sources have brought so far. They stay when the VM goes: another may have them too. */
 class KnownEvents {
   readonly #table = new EventTable()
+  readonly #arming: Arming
   readonly #cbs: (kvm_event_cb | undefined)[] = []
   readonly #attrs: (readonly Attribute[])[] = []
+
+  constructor(arming: Arming) {
+    this.#arming = arming
+  }
 
   /** Takes in what a source describes; the first description of a name stays. Returns whether there was a new one. */
   add(events: readonly EventDescription[]): boolean {
@@ -35,7 +44,7 @@ class KnownEvents {
     for (const event of events) {
       const id = this.#table.id(event.name)
       if (id === undefined || this.#cbs[id]) continue
-      this.#cbs[id] = callbacks(event.name)
+      this.#cbs[id] = callbacks(event.name, this.#arming)
       this.#attrs[id] = eventAttributes(id, event)
       isNew = true
     }
@@ -50,7 +59,7 @@ class KnownEvents {
 
 export class KvmPmu {
   readonly hostPmu: HostPmu
-  readonly #events = new KnownEvents()
+  readonly #events: KnownEvents
   readonly #stopListening: () => void
 
   /**
@@ -59,6 +68,7 @@ export class KvmPmu {
    * @throws {ErrnoError} EEXIST when there is a PMU "kvm" already
    */
   constructor(registry: PmuRegistry, vms: VmList, options: KvmPmuOptions = {}) {
+    this.#events = new KnownEvents(options.arming ?? new Arming())
     for (const vm of vms) this.#events.add(vm.source.events)
     this.hostPmu = orThrow(kvm_host_pmu_register(registry, { ...options, ...this.#events.snapshot(), vms }))
     this.#stopListening = vms.onChange(change => this.#follow(change))

@@ -8,6 +8,8 @@
 import type { Failure } from '../abi/errno.js'
 import { log } from '../log.js'
 import type { PerfEvent } from '../perf/event.js'
+import type { Refresher } from '../perf/pmu.js'
+import type { Counted } from './counted.js'
 import type { Vcpu } from './vm.js'
 
 /** What the PMU asks of those who keep a statistic. Neither may block or call back. */
@@ -20,7 +22,7 @@ export interface kvm_event_cb {
   has_event?(vcpu: Vcpu): boolean
 }
 
-export class VcpuEvent {
+export class VcpuEvent implements Counted {
   readonly event_id: number
   readonly vcpu: Vcpu
   /** The perf events that are open on it. */
@@ -34,18 +36,20 @@ export class VcpuEvent {
     this.#cb = cb
   }
 
+  get refresher(): Refresher | undefined {
+    return this.vcpu.vm.source.refresher
+  }
+
   get_event_count(): bigint | undefined {
     return this.#cb.get_event_count(this.vcpu)
   }
 
-  /** One more counts; refused where the source cannot. */
   arm(): Failure | undefined {
     const failure = this.#armed === 0 ? this.#cb.configure_event(this.vcpu, true) : undefined
     if (!failure) this.#armed += 1
     return failure
   }
 
-  /** One less counts: for each arm() that was not refused, once. */
   disarm(): void {
     this.#armed -= 1
     if (this.#armed > 0) return

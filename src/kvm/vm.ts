@@ -27,6 +27,8 @@ export interface Vm {
   readonly isReal: boolean
   readonly vcpus: readonly Vcpu[]
   readonly source: CountSource
+  /** Where statistics of the VM as a whole come from, where anything gives them. */
+  readonly whole?: WholeSource | undefined
 }
 
 /** A kind of count that a source can give. */
@@ -39,12 +41,21 @@ export interface EventDescription {
   readonly scale?: string
 }
 
+/** A histogram: as many counts as it has buckets, each a statistic of its own, asked for as `halt_wait_hist[3]`. */
+export interface HistogramDescription {
+  /** KVM's own name: `halt_wait_hist`. */
+  readonly name: string
+  readonly buckets: number
+}
+
 /** Where the counts of one VM come from. */
 export interface CountSource {
   /** `stats`, `qmp` ...: as --source names it. */
   readonly name: string
   /** What it can count on a vCPU of this VM. */
   readonly events: readonly EventDescription[]
+  /** Its histograms, where it has any. */
+  readonly histograms?: readonly HistogramDescription[]
   /** The statistic's value now (or in the last snapshot, where there is a refresher); undefined: it cannot be read. */
   get_event_count(vcpu: Vcpu, event: string): bigint | undefined
   /** Switches counting on or off for this vCPU, or says why not; a source that always counts does nothing. */
@@ -52,5 +63,16 @@ export interface CountSource {
   /** Present where counts must be fetched before get_event_count is current. */
   readonly refresher?: Refresher
   /** The VM is gone: nothing more will be asked. */
+  close(): void
+}
+
+/** Where the counts of a VM as a whole come from: those that KVM keeps for no single vCPU, and maybe sums. */
+export interface WholeSource {
+  /** `stats`, `qmp`, `debugfs`. */
+  readonly name: string
+  readonly events: readonly EventDescription[]
+  /** As CountSource.get_event_count(), of the VM. */
+  get_event_count(event: string): bigint | undefined
+  readonly refresher?: Refresher
   close(): void
 }

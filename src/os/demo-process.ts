@@ -107,16 +107,31 @@ export class DemoProcess {
 
   /** Takes its statistics' descriptors and describes it as a VM; whoever gets that closes them. */
   describe(): VmDescription {
-    const { pid, kind, vcpus } = this.ready
+    const { pid, kind, vcpus, statsFd: vmStatsFd } = this.ready
     const taken: number[] = []
+    const take = (statsFd: number): number => {
+      const fd = takeDescriptor(pid, statsFd)
+      taken.push(fd)
+      return fd
+    }
     try {
-      const described = vcpus.map(({ id, tid, statsFd }) => {
-        const fd = takeDescriptor(pid, statsFd)
-        taken.push(fd)
-        return { id, tid, startTime: startTime(tid), statsFd: fd }
-      })
+      const described = vcpus.map(({ id, tid, statsFd }) => ({
+        id,
+        tid,
+        startTime: startTime(tid),
+        statsFd: take(statsFd),
+      }))
       const vm = { tgid: pid, startTime: startTime(pid), isReal: kind === 'kvm', vcpus: described }
-      return { key: `demo-${pid}-${vm.startTime}`, name: 'demo', source: 'stats', events: [], ...vm }
+      const whole =
+        vmStatsFd === undefined ? {} : { whole: { source: 'stats', statsFd: take(vmStatsFd) } as const }
+      return {
+        key: `demo-${pid}-${vm.startTime}`,
+        name: 'demo',
+        source: 'stats',
+        events: [],
+        ...vm,
+        ...whole,
+      }
     } catch (error) {
       taken.forEach(close)
       throw error

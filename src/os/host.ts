@@ -12,6 +12,9 @@ const paranoid = rereadFile('/proc/sys/kernel/perf_event_paranoid')
 const maxSampleRate = rereadFile('/proc/sys/kernel/perf_event_max_sample_rate')
 const maxStack = rereadFile('/proc/sys/kernel/perf_event_max_stack')
 
+/** The CPU on which what belongs to no CPU is counted. */
+export const firstOnlineCpu = (): number => parseCpuList(onlineCpus())[0]?.[0] ?? 0
+
 /** Threads, CPUs, clock, rights and limits of the running kernel; limits are read anew at each question. */
 export class LinuxHost {
   readonly nr_cpu_ids = Math.max(...parseCpuList(possibleCpus()).map(([, last]) => last)) + 1

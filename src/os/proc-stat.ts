@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { errnoOf } from '../abi/errno.js'
+import { rereadFile } from './reread-file.js'
 
 /** What stat says of a thread. */
 interface ThreadStat {
@@ -89,3 +90,8 @@ export function threadStatus(tid: number): ThreadStatus | undefined {
 
 /** Whether a thread in this state has exited, though it may still be listed. */
 export const isExitState = (state: string): boolean => state === 'Z' || state === 'X' || state === 'x'
+
+const uptime = rereadFile('/proc/uptime')
+
+/** The start time that a thread would have which starts now: /proc/uptime has two decimals, a tick is 1/100 s. */
+export const startTimeNow = (): bigint => BigInt((uptime().split(' ')[0] ?? '0').replace('.', ''))

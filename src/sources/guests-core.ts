@@ -3,12 +3,13 @@
  * requests to the main thread. Everything runs in receive(), synchronously.
  */
 import { Failure } from '../abi/errno.js'
-import type { CountSource, Vm } from '../kvm/vm.js'
+import type { CountSource, Vm, WholeSource } from '../kvm/vm.js'
 import type { Refresher } from '../perf/pmu.js'
+import { type DebugfsFiles, DebugfsWhole } from './debugfs/debugfs-whole.js'
 import { LiveVm } from './live-vm.js'
-import type { ToCore, ToMain, VmDescription } from './messages.js'
-import { QmpSource } from './qmp/qmp-source.js'
-import { type StatsFiles, StatsSource } from './stats/stats-source.js'
+import type { CountScope, ToCore, ToMain, VmCounts, VmDescription, WholeDescription } from './messages.js'
+import { QmpSource, QmpWhole } from './qmp/qmp-source.js'
+import { StatsSource, StatsWhole } from './stats/stats-source.js'
 import { Tickets } from './tickets.js'
 
 /** The list of VMs, as far as it is kept here. */
@@ -23,14 +24,19 @@ export interface GuestList {
 /** What the core's side needs. */
 export interface GuestsCoreOptions {
   readonly vms: GuestList
-  readonly files: StatsFiles
+  readonly files: DebugfsFiles
   readonly post: (message: ToMain) => void
 }
 
 interface Guest {
   readonly vm: LiveVm
   readonly source: StatsSource | QmpSource
+  /** What `vm.whole` was made from, as text. */
+  wholeText: string
 }
+
+/** Tells one description from another: a descriptor of ours or a path names what it names for as long as it is told. */
+const textOf = (whole: WholeDescription | undefined): string => JSON.stringify(whole ?? null)
 
 type Handlers = { readonly [K in ToCore['kind']]: (message: Extract<ToCore, { kind: K }>) => void }
 
@@ -47,9 +53,8 @@ export class GuestsCore {
     'vm-added': ({ vm }) => this.#add(vm),
     'vm-changed': ({ vm }) => this.#change(vm),
     'vm-removed': ({ key }) => this.#remove(key),
-    fetched: ({ ticket, counts }) => {
-      const { source } = this.#guests.get(this.#fetches.get(ticket) ?? '') ?? {}
-      if (source instanceof QmpSource) source.update(counts)
+    fetched: ({ ticket, scope, counts }) => {
+      this.#update(this.#guests.get(this.#fetches.get(ticket) ?? ''), scope, counts)
       this.#answer(ticket)
     },
     'fetch-failed': ({ ticket, code, message }) => this.#answer(ticket, new Failure(code, message)),
@@ -82,22 +87,41 @@ export class GuestsCore {
     if (this.#guests.has(description.key)) return
     const source = this.#sourceOf(description)
     const vm = new LiveVm(description, source)
-    this.#guests.set(description.key, { vm, source })
+    vm.whole = this.#wholeOf(description)
+    this.#guests.set(description.key, { vm, source, wholeText: textOf(description.whole) })
     this.#options.vms.add(vm)
   }
 
   #sourceOf({ key, source, vcpus, events }: VmDescription): StatsSource | QmpSource {
-    if (source === 'qmp') return new QmpSource(key, events, this.#tickets)
+    if (source === 'qmp') return new QmpSource({ key, events, tickets: this.#tickets })
     return new StatsSource(this.#options.files, vcpus)
+  }
+
+  #wholeOf({ key, whole }: VmDescription): WholeSource | undefined {
+    const { files } = this.#options
+    if (whole?.source === 'stats') return new StatsWhole(files, whole.statsFd)
+    if (whole?.source === 'debugfs') return new DebugfsWhole(files, whole.path, whole.events)
+    return whole && new QmpWhole({ key, events: whole.events, tickets: this.#tickets })
+  }
+
+  #update(guest: Guest | undefined, scope: CountScope, counts: VmCounts): void {
+    const source = scope === 'vm' ? guest?.vm.whole : guest?.source
+    if (source instanceof QmpSource || source instanceof QmpWhole) source.update(counts)
   }
 
   #change(description: VmDescription): void {
     const guest = this.#guests.get(description.key)
     if (!guest) return
+    const { whole } = guest.vm
+    const wholeText = textOf(description.whole)
+    const isReplaced = wholeText !== guest.wholeText
+    if (isReplaced) guest.vm.whole = this.#wholeOf(description)
+    guest.wholeText = wholeText
     guest.vm.update(description.vcpus)
     // The list first: events on vCPUs that went take their last counts from descriptors that are closed then.
     this.#options.vms.update(guest.vm)
     if (guest.source instanceof StatsSource) guest.source.update(description.vcpus)
+    if (isReplaced) whole?.close()
   }
 
   #remove(key: string): void {
@@ -107,6 +131,7 @@ export class GuestsCore {
     this.#options.vms.remove(guest.vm)
     const source: CountSource = guest.source
     source.close()
+    guest.vm.whole?.close()
   }
 
   #answer(ticket: number, failure?: Failure): void {

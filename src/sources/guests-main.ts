@@ -6,9 +6,10 @@
  * one pread(2) instead of a query that interrupts every vCPU.
  */
 import { Failure } from '../abi/errno.js'
+import type { DebugfsView } from './debugfs/vm-folder.js'
 import type { Descriptors, ProcView } from './discovery/proc-view.js'
 import { StatsGuests } from './discovery/stats-guests.js'
-import type { ToCore, ToMain, VmCounts, VmDescription } from './messages.js'
+import type { CountScope, ToCore, ToMain, VmCounts, VmDescription } from './messages.js'
 import type { QmpConnect } from './qmp/connection.js'
 import type { QmpGuest } from './qmp/guest.js'
 import { QmpSocket } from './qmp/socket.js'
@@ -22,6 +23,8 @@ export interface GuestsMachine {
   readonly descriptors: Descriptors
   readonly connect: QmpConnect
   readonly timers: Timers
+  /** Where it may be read. */
+  readonly debugfs?: DebugfsView | undefined
 }
 
 /** What to count, and how. */
@@ -123,21 +126,21 @@ export class GuestsMain {
   receive(message: ToMain): void {
     const { kind, ticket } = message
     if (kind === 'fetch') {
-      this.#fetch(ticket, message.key)
+      this.#fetch(ticket, message)
     } else {
       this.#isThorough = true
       this.#looks.request(() => this.#post({ kind: 'scanned', ticket }))
     }
   }
 
-  #fetch(ticket: number, key: string): void {
+  #fetch(ticket: number, { key, scope }: { readonly key: string; readonly scope: CountScope }): void {
     const guest = this.#qmpGuests().find(each => this.#keys.get(each) === key)
     const answer = (result: VmCounts | Failure) => {
       if (result instanceof Failure)
         this.#post({ kind: 'fetch-failed', ticket, code: result.code, message: result.message })
-      else this.#post({ kind: 'fetched', ticket, counts: result })
+      else this.#post({ kind: 'fetched', ticket, scope, counts: result })
     }
-    if (guest) guest.snapshot(answer)
+    if (guest) guest.snapshot(scope, answer)
     else answer(new Failure('ESRCH', 'The VM has gone: its counts stand still'))
   }
 
@@ -204,6 +207,9 @@ export class GuestsMain {
   }
 }
 
-/** A text that changes when a VM's vCPUs do. */
-const textOf = ({ vcpus }: VmDescription): string =>
-  vcpus.map(({ id, tid, startTime, statsFd }) => `${id} ${tid} ${startTime} ${statsFd}`).join('\n')
+/** A text that changes when a VM's vCPUs do, or where its own counts come from. */
+const textOf = ({ vcpus, whole }: VmDescription): string =>
+  [
+    ...vcpus.map(({ id, tid, startTime, statsFd }) => `${id} ${tid} ${startTime} ${statsFd}`),
+    JSON.stringify(whole),
+  ].join('\n')

@@ -1,5 +1,5 @@
 /** A VM as the core holds it: one object for as long as the VM lives, while vCPUs come and go. */
-import type { CountSource, Vcpu, Vm } from '../kvm/vm.js'
+import type { CountSource, Vcpu, Vm, WholeSource } from '../kvm/vm.js'
 import type { VcpuDescription, VmDescription } from './messages.js'
 
 const isSame = (vcpu: Vcpu, { id, tid, startTime }: VcpuDescription): boolean =>
@@ -11,6 +11,7 @@ export class LiveVm implements Vm {
   readonly startTime: bigint
   readonly isReal: boolean
   readonly source: CountSource
+  whole: WholeSource | undefined
   #vcpus: readonly Vcpu[] = []
 
   constructor(description: VmDescription, source: CountSource) {

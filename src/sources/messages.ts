@@ -26,10 +26,29 @@ export interface VmDescription {
   readonly vcpus: readonly VcpuDescription[]
   /** What can be counted (source `qmp`; `stats` reads it from the descriptors itself). */
   readonly events: readonly EventDescription[]
+  /** Where counts of the VM as a whole come from. */
+  readonly whole?: WholeDescription
 }
 
-/** Counts of one VM: for each vCPU id, one value for each of the VM's `events` in order. */
+/** A source of counts of a whole VM. */
+export type WholeDescription =
+  /** This process's own descriptor of the VM's KVM statistics; the core closes it. */
+  | { readonly source: 'stats'; readonly statsFd: number }
+  | { readonly source: 'qmp'; readonly events: readonly EventDescription[] }
+  /** The VM's folder in debugfs, as the core can open it, and the counts in it. */
+  | { readonly source: 'debugfs'; readonly path: string; readonly events: readonly EventDescription[] }
+
+/** Which counts of a VM: those of its vCPUs, or its own. */
+export type CountScope = 'vcpu' | 'vm'
+
+/**
+ * Counts of one VM: for each vCPU id, one value for each of the VM's `events` in order; those of the VM as a whole
+ * under WHOLE_VM, for each of `whole.events`.
+ */
 export type VmCounts = ReadonlyMap<number, BigUint64Array>
+
+/** No vCPU has this number. */
+export const WHOLE_VM = -1
 
 export type ToCore =
   | { readonly kind: 'vm-added'; readonly vm: VmDescription }
@@ -37,7 +56,12 @@ export type ToCore =
   | { readonly kind: 'vm-changed'; readonly vm: VmDescription }
   | { readonly kind: 'vm-removed'; readonly key: string }
   /** Answers a `fetch`. */
-  | { readonly kind: 'fetched'; readonly ticket: number; readonly counts: VmCounts }
+  | {
+      readonly kind: 'fetched'
+      readonly ticket: number
+      readonly scope: CountScope
+      readonly counts: VmCounts
+    }
   | {
       readonly kind: 'fetch-failed'
       readonly ticket: number
@@ -48,7 +72,7 @@ export type ToCore =
   | { readonly kind: 'scanned'; readonly ticket: number }
 
 export type ToMain =
-  /** Take a snapshot of this VM's counts, from now on. */
-  | { readonly kind: 'fetch'; readonly ticket: number; readonly key: string }
+  /** Take a snapshot of these counts of this VM, from now on. */
+  | { readonly kind: 'fetch'; readonly ticket: number; readonly key: string; readonly scope: CountScope }
   /** Look for guests again, now. */
   | { readonly kind: 'scan'; readonly ticket: number }

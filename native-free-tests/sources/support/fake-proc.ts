@@ -6,6 +6,8 @@
  *     thread 101 start=6 comm=CPU 0/KVM|syscall=16 0xa 0xae80 0x0 0x0 0x0 0x0 0x0 0x0|guest=3|wchan=0
  */
 import { ErrnoError } from '../../../src/abi/errno.js'
+import type { DebugfsFiles } from '../../../src/sources/debugfs/debugfs-whole.js'
+import type { DebugfsView } from '../../../src/sources/debugfs/vm-folder.js'
 import type { Descriptors, ProcView, TaskFile } from '../../../src/sources/discovery/proc-view.js'
 import { preadOf, statsFile } from './kvm-stats-file.js'
 
@@ -33,7 +35,7 @@ const statOf = (tid: number, start: string, guest: string): string => {
   return `${tid} (a) b) c) S ${zeros(18)} ${start} ${zeros(20)} ${guest} 0\n`
 }
 
-export class FakeProc implements ProcView, Descriptors {
+export class FakeProc implements ProcView, Descriptors, DebugfsFiles {
   readonly ioctlNumber = 16
   /** Calls of link(), to see what a scan costs. */
   links = 0
@@ -42,6 +44,8 @@ export class FakeProc implements ProcView, Descriptors {
   /** Refuses take(). */
   isRefusing = false
   takes = 0
+  /** Files of debugfs by their paths below kvm/. */
+  debugfs: Record<string, string> = {}
   #processes = new Map<number, Process>()
   #lastFd = 1000
 
@@ -99,9 +103,35 @@ export class FakeProc implements ProcView, Descriptors {
     if (target === undefined) throw new ErrnoError('EBADF')
     this.#lastFd += 1
     const id = /stats:(\d+)/.exec(target)?.[1] ?? String(fd % 10)
-    const file = statsFile(`kvm-${tgid}/vcpu-${id}`, [{ name: 'exits', values: [BigInt(fd)] }])
+    const file = target.endsWith('vm-stats')
+      ? statsFile(`kvm-${tgid}`, [{ name: 'remote_tlb_flush', values: [BigInt(fd)] }])
+      : statsFile(`kvm-${tgid}/vcpu-${id}`, [{ name: 'exits', values: [BigInt(fd)] }])
     this.open.set(this.#lastFd, { target, file })
     return this.#lastFd
+  }
+
+  openToRead(path: string): number {
+    const text = this.debugfs[path]
+    if (text === undefined) throw new ErrnoError('ENOENT')
+    this.#lastFd += 1
+    this.open.set(this.#lastFd, { target: path, file: new TextEncoder().encode(text) })
+    return this.#lastFd
+  }
+
+  /** `debugfs` as discovery looks at it. */
+  debugfsView(...counts: string[]): DebugfsView {
+    const paths = Object.keys(this.debugfs)
+    const namesIn = (folder: string) => {
+      const prefix = folder === '' ? '' : `${folder}/`
+      const below = paths.filter(path => path.startsWith(prefix)).map(path => path.slice(prefix.length))
+      return [...new Set(below.map(path => path.replace(/\/.*/, '')))]
+    }
+    return {
+      counts: new Set(counts),
+      names: namesIn,
+      read: path => this.debugfs[path],
+      pathOf: folder => folder,
+    }
   }
 
   ownLink = (fd: number): string | undefined => this.open.get(fd)?.target

@@ -34,6 +34,8 @@ export class FakeQemu {
   readonly recording: Recording
   /** Commands that came, oldest first. */
   readonly commands: string[] = []
+  /** The same with their arguments. */
+  readonly requests: Pick<Request, 'execute' | 'arguments'>[] = []
   /** Lines put in front of each answer. */
   interleaved: readonly string[] = []
   /** Answers to these commands wait for release(). */
@@ -86,7 +88,10 @@ export class FakeQemu {
   }
 
   #take(request: Request, isRepeated = false): void {
-    if (!isRepeated) this.commands.push(request.execute)
+    if (!isRepeated) {
+      this.commands.push(request.execute)
+      this.requests.push(request)
+    }
     if (this.held.has(request.execute)) this.#waiting.push(request)
     else queueMicrotask(() => this.say(...this.interleaved, ...this.#answer(request)))
   }

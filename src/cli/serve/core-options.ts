@@ -6,7 +6,7 @@ export interface CoreOptions {
   readonly allowOther: boolean
   /** The patch's own rules. */
   readonly strict: boolean
-  /** Whether the host PMU is there. */
+  /** Whether the host PMU and the PMU of whole VMs are there. */
   readonly kvm: boolean
   /** How many events may be open. */
   readonly maxHandles: number

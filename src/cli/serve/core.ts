@@ -1,5 +1,5 @@
 /**
- * Everything that runs synchronously in the thread that serves, put together: registry, perf core, host PMU, guests
+ * Everything that runs synchronously in the thread that serves, put together: registry, perf core, the PMUs of KVM, guests
  * and the tree over them.
  */
 import { PERF_ATTR_SIZE } from '../../abi/perf-event-attr.js'
@@ -7,15 +7,20 @@ import { controlTree } from '../../control/control-tree.js'
 import { vmsDirectory } from '../../control/vms-directory.js'
 import { dynamicDirectory } from '../../kernfs/directory.js'
 import type { Directory, Node } from '../../kernfs/node.js'
+import { Arming } from '../../kvm/arming.js'
 import { KvmPmu } from '../../kvm/kvm-pmu.js'
 import { VmList } from '../../kvm/vm-list.js'
+import { VmPmu } from '../../kvm/vm-pmu.js'
 import { knownAttrSize } from '../../os/attr-size.js'
 import { credentialsOf } from '../../os/credentials.js'
-import { LinuxHost } from '../../os/host.js'
+import { openToRead } from '../../os/debugfs.js'
+import { firstOnlineCpu, LinuxHost } from '../../os/host.js'
 import { hostPmus } from '../../os/host-pmus.js'
 import { close, pread } from '../../os/libc.js'
+import { startTimeNow } from '../../os/proc-stat.js'
 import { LinuxTasks } from '../../os/tasks.js'
 import { PerfCore } from '../../perf/core.js'
+import type { PerfEvent } from '../../perf/event.js'
 import { PmuRegistry } from '../../perf/registry.js'
 import { GuestsCore } from '../../sources/guests-core.js'
 import type { ToCore, ToMain } from '../../sources/messages.js'
@@ -27,7 +32,7 @@ export class Core {
   /** The threads that are counted; whoever serves collects their exits. */
   readonly tasks: LinuxTasks
   readonly #guests: GuestsCore
-  readonly #kvm: KvmPmu | undefined
+  readonly #pmus: readonly (KvmPmu | VmPmu)[] = []
 
   /** @param send asks the main thread */
   constructor(options: CoreOptions, send: (message: ToMain) => void) {
@@ -41,14 +46,18 @@ export class Core {
       arch: process.arch === 'arm64' ? 'arm64' : 'x64',
     })
     const vms = new VmList()
-    this.#guests = new GuestsCore({ vms, post: send, files: { pread, close } })
-    if (options.kvm)
-      this.#kvm = new KvmPmu(registry, vms, {
-        sharing: !strict,
-        strict,
+    this.#guests = new GuestsCore({ vms, post: send, files: { pread, close, openToRead } })
+    if (options.kvm) {
+      const shared = {
+        arming: new Arming(),
         scanRefresher: this.#guests.scanRefresher,
-        exitEvents: events => core.exitEvents(events),
-      })
+        exitEvents: (events: Iterable<PerfEvent>) => core.exitEvents(events),
+      }
+      this.#pmus = [
+        new KvmPmu(registry, vms, { ...shared, sharing: !strict, strict }),
+        new VmPmu(registry, { ...shared, vms, cpu: firstOnlineCpu, startTimeNow }),
+      ]
+    }
 
     const tree = controlTree({ owner, core, registry, maxHandles, attrSize, credentialsOf })
     this.root = rootDirectory(owner, {
@@ -64,7 +73,7 @@ export class Core {
   }
 
   close(): void {
-    this.#kvm?.unregister()
+    for (const pmu of this.#pmus) pmu.unregister()
     this.#guests.close()
     this.tasks.close()
   }

@@ -2,7 +2,9 @@
  * The guests of a mount, in the main thread: discovery, QMP, and the demo guest where nothing else can be counted.
  * What is found before the mount is served waits for it.
  */
+import { knownCounts } from '../../kvm/event-table.js'
 import { log } from '../../log.js'
+import { debugfsView } from '../../os/debugfs.js'
 import { type DemoProcess, startDemo } from '../../os/demo-process.js'
 import { descriptors } from '../../os/descriptors.js'
 import { procView } from '../../os/proc-view.js'
@@ -44,7 +46,13 @@ export class Guests {
       processes: () => procView.processes().filter(tgid => tgid !== this.#demo?.ready.pid),
     }
     this.#main = new GuestsMain(
-      { view, descriptors, connect: connectSocket, timers: systemTimers },
+      {
+        view,
+        descriptors,
+        connect: connectSocket,
+        timers: systemTimers,
+        debugfs: debugfsView(knownCounts),
+      },
       { source, sockets: qmp, timeoutMs: fetchTimeout },
       message => this.#post(message),
     )

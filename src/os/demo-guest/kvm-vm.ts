@@ -11,6 +11,7 @@ import {
   KVM_CHECK_EXTENSION,
   KVM_CREATE_VM,
   KVM_GET_API_VERSION,
+  KVM_GET_STATS_FD,
   KVM_GET_VCPU_MMAP_SIZE,
   KVM_SET_USER_MEMORY_REGION,
   kvm_userspace_memory_region,
@@ -23,6 +24,8 @@ export interface KvmVm {
   readonly fd: number
   /** How many bytes of a vCPU's descriptor are to be mapped. */
   readonly runSize: number
+  /** The descriptor of the VM's statistics. */
+  readonly statsFd: number
 }
 
 const needed = [
@@ -47,7 +50,8 @@ function openVm(): KvmVm {
   try {
     checkHost(kvm)
     const runSize = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE)
-    return { fd: ioctl(kvm, KVM_CREATE_VM), runSize }
+    const fd = ioctl(kvm, KVM_CREATE_VM)
+    return { fd, runSize, statsFd: ioctl(fd, KVM_GET_STATS_FD) }
   } finally {
     close(kvm)
   }
@@ -83,6 +87,7 @@ export function createVm(
   try {
     const address = mapMemory(vm.fd, memorySize, fill)
     const end = () => {
+      close(vm.statsFd)
       close(vm.fd)
       munmap(address, memorySize)
     }

@@ -1,8 +1,8 @@
 /**
  * The built-in demo guest, a program of its own: `node main.js [--simulated] [--vcpus N]` (2 vCPUs, at most 16).
  *
- * A VMM as small as can be. It holds each vCPU's KVM statistics descriptor open, as QEMU 8.1 does, so that it is found
- * and counted like any other guest. Where /dev/kvm cannot be used a simulated guest takes its place: threads of
+ * A VMM as small as can be. It holds each vCPU's KVM statistics descriptor open, as QEMU 8.1 does, and the VM's, so that
+ * it is found and counted like any other guest. Where /dev/kvm cannot be used a simulated guest takes its place: threads of
  * the same names, statistics in memfds of the same layout. src/sources/demo/protocol.ts tells how it is spoken to.
  * SIGTERM, SIGINT and the death of the process that started it end it at once, the end of stdin when it has answered.
  */
@@ -113,6 +113,7 @@ async function main(): Promise<void> {
     kind: real ? 'kvm' : 'simulated',
     ...(typeof vm === 'string' && { reason: vm }),
     pid: process.pid,
+    ...(real && { statsFd: real.statsFd }),
     vcpus: handles.map(handle => handle.description),
   })
   for await (const line of createInterface({ input: process.stdin })) say(await answer(guest, line))

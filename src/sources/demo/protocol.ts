@@ -46,6 +46,8 @@ export interface Ready {
   /** Why the guest is simulated although it was not asked to be. */
   readonly reason?: string
   readonly pid: number
+  /** The demo process's descriptor of the VM's statistics; a simulated VM has none. */
+  readonly statsFd?: number
   readonly vcpus: readonly ReadyVcpu[]
 }
 

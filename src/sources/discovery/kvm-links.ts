@@ -10,8 +10,8 @@
 /** A descriptor of a VMM that is KVM's. */
 export interface KvmLink {
   readonly fd: number
-  readonly kind: 'vm' | 'vcpu' | 'stats'
-  /** The vCPU's number; undefined for a VM, and where the kernel does not show it. */
+  readonly kind: 'vm' | 'vm-stats' | 'vcpu' | 'stats'
+  /** The vCPU's number; undefined for a VM and its statistics, and where the kernel does not show it. */
   readonly id: number | undefined
   readonly target: string
 }
@@ -25,22 +25,39 @@ export interface VcpuLinks {
   readonly stats?: KvmLink
 }
 
+/** The descriptors of one VM, its vCPUs apart. */
+export interface WholeLinks {
+  /** Those that can be the VM's own. */
+  readonly fds: readonly number[]
+  /** Its statistics, where the VMM holds them open. */
+  readonly stats?: KvmLink | undefined
+}
+
 /** The vCPUs of each VM of a process. */
 export interface VmLinks {
   readonly vms: readonly (readonly VcpuLinks[])[]
+  /** The same VMs as a whole, in the same order. */
+  readonly wholes: readonly WholeLinks[]
   /** There are statistics, and whose they are cannot be told. */
   readonly isAmbiguous: boolean
 }
 
 /** Old kernels leave the number out: of a vCPU before 5.0, of its statistics before 6.5. */
-const pattern = /^anon_inode:kvm-(vm|vcpu|vcpu-stats)(?::(\d+))?$/
+const pattern = /^anon_inode:kvm-(vm|vm-stats|vcpu|vcpu-stats)(?::(\d+))?$/
+
+const kinds: Readonly<Record<string, KvmLink['kind']>> = {
+  vm: 'vm',
+  'vm-stats': 'vm-stats',
+  vcpu: 'vcpu',
+  'vcpu-stats': 'stats',
+}
 
 /** Reads what a descriptor points to; undefined where that is nothing of KVM's. */
 export function parseKvmLink(fd: number, target: string): KvmLink | undefined {
   const [, type, number] = pattern.exec(target) ?? []
   if (type === undefined) return undefined
-  const kind = type === 'vcpu-stats' ? 'stats' : type === 'vcpu' ? 'vcpu' : 'vm'
-  return { fd, kind, id: number === undefined ? undefined : Number(number), target }
+  const kind = kinds[type]
+  return kind && { fd, kind, id: number === undefined ? undefined : Number(number), target }
 }
 
 type Group = Map<number, KvmLink[]>
@@ -71,6 +88,16 @@ function join(vcpus: Group, stats: Group | undefined): VcpuLinks[] {
     })
 }
 
+/** Tells the descriptors of several VMs apart by their order, where there are as many as VMs. */
+function wholesOf(sorted: readonly KvmLink[], count: number): WholeLinks[] {
+  const fds = sorted.filter(link => link.kind === 'vm').map(link => link.fd)
+  const stats = sorted.filter(link => link.kind === 'vm-stats')
+  return Array.from({ length: count }, (_, i) => ({
+    fds: fds.length === count ? fds.slice(i, i + 1) : fds,
+    stats: count === 1 || stats.length === count ? stats[i] : undefined,
+  }))
+}
+
 /** Makes VMs out of the links of one process, in any order. */
 export function vmLinks(links: readonly KvmLink[]): VmLinks {
   const sorted = [...links].sort((a, b) => a.fd - b.fd)
@@ -82,5 +109,6 @@ export function vmLinks(links: readonly KvmLink[]): VmLinks {
   const isAmbiguous =
     vcpus.length > 1 &&
     (stats.length !== vcpus.length || !vcpus.every((ids, i) => sameKeys(ids, stats[i] ?? new Map())))
-  return { vms: vcpus.map((ids, i) => join(ids, isAmbiguous ? undefined : stats[i])), isAmbiguous }
+  const vms = vcpus.map((ids, i) => join(ids, isAmbiguous ? undefined : stats[i]))
+  return { vms, wholes: wholesOf(sorted, vms.length), isAmbiguous }
 }

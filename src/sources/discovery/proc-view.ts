@@ -5,7 +5,7 @@
  * Processes and threads come and go while they are looked at: whatever is gone, or may not be looked at, is
  * undefined or empty, never an error.
  */
-import type { StatsFiles } from '../stats/stats-source.js'
+import type { StatsFiles } from '../stats/held-stats.js'
 
 /** A file under /proc/TGID/task/TID. */
 export type TaskFile = 'comm' | 'stat' | 'syscall' | 'wchan'

@@ -3,6 +3,7 @@
  * descriptors of those that are to be counted by them.
  */
 
+import type { DebugfsView } from '../debugfs/vm-folder.js'
 import type { VmDescription } from '../messages.js'
 import { sleep, type Timers } from '../timers.js'
 import type { Uncounted } from '../uncounted.js'
@@ -23,6 +24,8 @@ export interface StatsGuestsOptions {
   readonly view: ProcView
   readonly descriptors: Descriptors
   readonly timers: Timers
+  /** Where it may be read. */
+  readonly debugfs?: DebugfsView | undefined
 }
 
 /** What is remembered of a process between two looks. */
@@ -45,11 +48,11 @@ export class StatsGuests {
   readonly #vms: StatsVms
   #remembered = new Map<string, Remembered>()
 
-  constructor({ view, descriptors, timers }: StatsGuestsOptions) {
+  constructor({ view, descriptors, timers, debugfs }: StatsGuestsOptions) {
     this.#view = view
     this.#timers = timers
     this.#scan = new ProcessScan(view)
-    this.#vms = new StatsVms(view, descriptors)
+    this.#vms = new StatsVms(view, descriptors, debugfs)
   }
 
   /**
@@ -77,7 +80,9 @@ export class StatsGuests {
   }
 
   async #lookAt(process: KvmProcess, memory: Remembered): Promise<FoundGuests> {
-    const { vms, isAmbiguous } = vmLinks(process.links.map(link => this.#numbered(process, link, memory)))
+    const { vms, wholes, isAmbiguous } = vmLinks(
+      process.links.map(link => this.#numbered(process, link, memory)),
+    )
     if (isAmbiguous) return { vms: [], uncounted: [{ tgid: process.tgid, ...ambiguous }] }
     const threads = await findVcpuThreads(
       { view: this.#view, tgid: process.tgid, sleep: ms => sleep(this.#timers, ms) },
@@ -85,7 +90,9 @@ export class StatsGuests {
       memory.threads,
     )
     memory.threads = threads
-    const described = vms.map(vcpus => this.#vms.describe(process, vcpus, byId(vcpus, threads)))
+    const described = vms.map((vcpus, i) =>
+      this.#vms.describe(process, { vcpus, whole: wholes[i] ?? { fds: [] } }, byId(vcpus, threads)),
+    )
     return {
       vms: described.flatMap(({ vm }) => vm ?? []),
       uncounted: described.flatMap(vm => vm.uncounted),

@@ -7,10 +7,12 @@
  * looks is not told from one that went on.
  */
 import { ErrnoError } from '../../abi/errno.js'
-import type { VcpuDescription, VmDescription } from '../messages.js'
+import { log } from '../../log.js'
+import { type DebugfsView, findVmFolder } from '../debugfs/vm-folder.js'
+import type { VcpuDescription, VmDescription, WholeDescription } from '../messages.js'
 import { readStatsTable, type StatsTable } from '../stats/stats-table.js'
 import type { Problem, Uncounted } from '../uncounted.js'
-import type { KvmLink, VcpuLinks } from './kvm-links.js'
+import type { KvmLink, VcpuLinks, WholeLinks } from './kvm-links.js'
 import type { Descriptors, ProcView } from './proc-view.js'
 import { type KvmProcess, startTimeOf } from './process-scan.js'
 import { qemuGuestName } from './qemu-name.js'
@@ -27,9 +29,16 @@ interface Held extends Required<VcpuDescription> {
   readonly source: number
 }
 
+/** The descriptors of one VM in its VMM. */
+export interface OneVmLinks {
+  readonly vcpus: readonly VcpuLinks[]
+  readonly whole: WholeLinks
+}
+
 interface Known {
   readonly key: string
   readonly vcpus: readonly Held[]
+  readonly whole: WholeDescription | undefined
 }
 
 const noStats: Problem = {
@@ -54,26 +63,24 @@ const problemOf = (error: unknown): Problem => {
 export class StatsVms {
   readonly #view: ProcView
   readonly #descriptors: Descriptors
+  readonly #debugfs: DebugfsView | undefined
   #known = new Map<string, Known>()
   #seen = new Map<string, Known>()
   #keys = 0
 
-  constructor(view: ProcView, descriptors: Descriptors) {
+  constructor(view: ProcView, descriptors: Descriptors, debugfs?: DebugfsView) {
     this.#view = view
     this.#descriptors = descriptors
+    this.#debugfs = debugfs
   }
 
   /** Describes one VM of a process by what it has and by the threads that were found. */
-  describe(
-    process: KvmProcess,
-    links: readonly VcpuLinks[],
-    threads: ReadonlyMap<number, VcpuThread>,
-  ): DescribedVm {
-    const slot = `${process.tgid}.${process.startTime}.${links[0]?.fds[0]}`
+  describe(process: KvmProcess, links: OneVmLinks, threads: ReadonlyMap<number, VcpuThread>): DescribedVm {
+    const slot = `${process.tgid}.${process.startTime}.${links.vcpus[0]?.fds[0]}`
     const before = this.#known.get(slot)
     const problems = new Map<string, Problem & { readonly vcpus: number[] }>()
     const vcpus: Held[] = []
-    for (const link of links) {
+    for (const link of links.vcpus) {
       const held = this.#hold(process, { link, thread: threads.get(link.id), before })
       if ('statsFd' in held) vcpus.push(held)
       else
@@ -83,7 +90,7 @@ export class StatsVms {
     const identity = { tgid: process.tgid, ...(name === undefined ? {} : { name }) }
     const uncounted = [...problems.values()].map(problem => ({ ...identity, ...problem }))
     if (vcpus.length === 0) return { uncounted }
-    const key = this.#keyOf(slot, vcpus)
+    const { key, whole } = this.#remember(process, { slot, vcpus, links: links.whole })
     const vm: VmDescription = {
       ...identity,
       key,
@@ -92,6 +99,7 @@ export class StatsVms {
       source: 'stats',
       vcpus: vcpus.map(({ id, tid, startTime, statsFd }) => ({ id, tid, startTime, statsFd })),
       events: [],
+      ...(whole === undefined ? {} : { whole }),
     }
     return { vm, uncounted }
   }
@@ -114,14 +122,35 @@ export class StatsVms {
     }
   }
 
-  /** The key of the VM that a slot holds: the one it had, while a vCPU of it is still counted. */
-  #keyOf(slot: string, vcpus: readonly Held[]): string {
-    const before = this.#known.get(slot)
-    const isSame = before?.vcpus.some(old => vcpus.some(vcpu => vcpu.statsFd === old.statsFd))
+  /** The VM that a slot holds: what it was at the last look, while a vCPU of it is still counted, or a new one. */
+  #remember(process: KvmProcess, vm: { slot: string; vcpus: readonly Held[]; links: WholeLinks }): Known {
+    const { slot, vcpus, links } = vm
+    const last = this.#known.get(slot)
+    const isSame = last?.vcpus.some(old => vcpus.some(vcpu => vcpu.statsFd === old.statsFd))
     if (!isSame) this.#keys += 1
-    const key = before && isSame ? before.key : `stats:${slot}:${this.#keys}`
-    this.#seen.set(slot, { key, vcpus })
-    return key
+    const key = last && isSame ? last.key : `stats:${slot}:${this.#keys}`
+    const whole = this.#wholeOf(process, { links, vcpus, old: isSame ? last?.whole : undefined })
+    const known = { key, vcpus, whole }
+    this.#seen.set(slot, known)
+    return known
+  }
+
+  /** Where the VM as a whole is counted: what was found once stays, but for the better. */
+  #wholeOf(
+    process: KvmProcess,
+    vm: { links: WholeLinks; vcpus: readonly Held[]; old: WholeDescription | undefined },
+  ): WholeDescription | undefined {
+    const { stats, fds } = vm.links
+    if (vm.old?.source === 'stats' || (vm.old && !stats)) return vm.old
+    try {
+      if (stats) return { source: 'stats', statsFd: this.#take(process, stats).fd }
+    } catch (error) {
+      log.sources('VM statistics of process %d: %s', process.tgid, error)
+    }
+    if (vm.old || !this.#debugfs) return vm.old
+    const threads = this.#view.threads(process.tgid)
+    const folder = findVmFolder(this.#debugfs, { threads, fds, vcpus: vm.vcpus })
+    return folder && { source: 'debugfs', ...folder }
   }
 
   /** A copy of a vCPU's statistics: the one of the last look, or a fresh one. */

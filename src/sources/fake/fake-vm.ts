@@ -1,6 +1,7 @@
 /** A VM of one's own making, for tests. */
 import type { Vcpu, Vm } from '../../kvm/vm.js'
 import { FakeSource } from './fake-source.js'
+import type { FakeWhole } from './fake-whole.js'
 
 /** What a fake VM is made of; vCPU N runs on the thread `tids[N]`. */
 export interface FakeVmOptions {
@@ -9,6 +10,7 @@ export interface FakeVmOptions {
   readonly tids?: readonly number[]
   readonly startTime?: bigint
   readonly source?: FakeSource
+  readonly whole?: FakeWhole
 }
 
 export class FakeVm implements Vm {
@@ -17,6 +19,7 @@ export class FakeVm implements Vm {
   readonly startTime: bigint
   readonly isReal = false
   readonly source: FakeSource
+  readonly whole: FakeWhole | undefined
   vcpus: readonly Vcpu[]
 
   constructor(options: FakeVmOptions = {}) {
@@ -25,7 +28,20 @@ export class FakeVm implements Vm {
     this.tgid = tgid
     this.startTime = startTime
     this.source = options.source ?? new FakeSource()
+    this.whole = options.whole
     this.vcpus = tids.map((tid, id) => ({ vm: this, id, tid, startTime }))
+  }
+
+  /** Plugs a vCPU in; the list has to be told. */
+  plug(id: number, tid: number, startTime = this.startTime): Vcpu {
+    const vcpu = { vm: this, id, tid, startTime }
+    this.vcpus = [...this.vcpus, vcpu]
+    return vcpu
+  }
+
+  /** Unplugs one; the list has to be told. */
+  unplug(id: number): void {
+    this.vcpus = this.vcpus.filter(vcpu => vcpu.id !== id)
   }
 
   /** Its vCPU of that number. */

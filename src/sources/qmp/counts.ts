@@ -1,7 +1,7 @@
 /** Makes events and counts of what query-stats-schemas and query-stats answer. */
 import type { z } from 'zod'
 import type { EventDescription } from '../../kvm/vm.js'
-import type { VmCounts } from '../messages.js'
+import { type CountScope, type VmCounts, WHOLE_VM } from '../messages.js'
 import { describeEvent, isEventName, type Statistic } from '../scale.js'
 import type { stats, statsSchemas } from './schemas.js'
 
@@ -12,11 +12,11 @@ const units = new Map<string | undefined, Statistic['unit']>([
   ['cycles', 'cycles'],
 ])
 
-/** What KVM counts for each vCPU: its cumulative scalars. QEMU lists them in reverse order of KVM's descriptors. */
-export function countedEvents(schemas: z.infer<typeof statsSchemas>): EventDescription[] {
+/** What KVM counts for each vCPU or for the VM: its cumulative scalars. QEMU lists KVM's descriptors in reverse. */
+export function countedEvents(schemas: z.infer<typeof statsSchemas>, scope: CountScope): EventDescription[] {
   const events = new Map<string, EventDescription>()
   for (const schema of schemas) {
-    if (schema.provider !== 'kvm' || schema.target !== 'vcpu') continue
+    if (schema.provider !== 'kvm' || schema.target !== scope) continue
     for (const { name, type, unit, base = 10, exponent } of schema.stats.toReversed()) {
       if (type !== 'cumulative' || !units.has(unit) || !isEventName(name)) continue
       if (base !== 10 && base !== 2) continue
@@ -30,7 +30,7 @@ export function countedEvents(schemas: z.infer<typeof statsSchemas>): EventDescr
  * Orders the counts of an answer as `events` are. A vCPU of which one is missing is left out: no count is better
  * than a wrong one; so is one that is not known yet.
  *
- * @param vcpuIds vCPU ids by QOM path: results come in no order
+ * @param vcpuIds vCPU ids by QOM path: results come in no order; that of the whole VM has no path
  */
 export function countsOf(
   answer: z.infer<typeof stats>,
@@ -39,7 +39,8 @@ export function countsOf(
 ): VmCounts {
   const counts = new Map<number, BigUint64Array>()
   for (const result of answer) {
-    const vcpuId = vcpuIds.get(result['qom-path'] ?? '')
+    const path = result['qom-path']
+    const vcpuId = path === undefined ? WHOLE_VM : vcpuIds.get(path)
     if (result.provider !== 'kvm' || vcpuId === undefined) continue
     const values = new Map(result.stats.map(({ name, value }) => [name, value]))
     const row = new BigUint64Array(events.length)

@@ -8,7 +8,7 @@ import { ErrnoError, type Failure } from '../../abi/errno.js'
 import type { EventDescription } from '../../kvm/vm.js'
 import type { ProcView } from '../discovery/proc-view.js'
 import { startTimeOf } from '../discovery/process-scan.js'
-import type { VcpuDescription, VmCounts, VmDescription } from '../messages.js'
+import type { CountScope, VcpuDescription, VmCounts, VmDescription } from '../messages.js'
 import { SharedRun } from '../shared-run.js'
 import type { Timers } from '../timers.js'
 import type { Problem } from '../uncounted.js'
@@ -69,25 +69,30 @@ export class QmpGuest {
   readonly startTime: bigint
   readonly name: string | undefined
   readonly events: readonly EventDescription[]
+  /** What is counted for the VM as a whole. */
+  readonly wholeEvents: readonly EventDescription[]
   readonly #options: QmpGuestOptions
-  readonly #snapshots: SharedRun<VmCounts>
+  readonly #snapshots: Readonly<Record<CountScope, SharedRun<VmCounts>>>
   #cpus: readonly Cpu[]
   #isAsking = false
 
   private constructor(
     options: QmpGuestOptions,
-    facts: Pick<QmpGuest, 'tgid' | 'startTime' | 'name' | 'events'>,
+    facts: Pick<QmpGuest, 'tgid' | 'startTime' | 'name' | 'events' | 'wholeEvents'>,
     vcpus: readonly Cpu[],
   ) {
     this.tgid = facts.tgid
     this.startTime = facts.startTime
     this.name = facts.name
     this.events = facts.events
+    this.wholeEvents = facts.wholeEvents
     this.#options = options
     this.#cpus = vcpus
     const { timers, timeoutMs, path } = options
     const message = `The guest on "${path}" did not answer within ${timeoutMs} ms: its counts were not read`
-    this.#snapshots = new SharedRun(() => this.#takeSnapshot(), { timers, ms: timeoutMs, message })
+    const patience = { timers, ms: timeoutMs, message }
+    const takes = (scope: CountScope) => new SharedRun(() => this.#takeSnapshot(scope), patience)
+    this.#snapshots = { vcpu: takes('vcpu'), vm: takes('vm') }
   }
 
   /**
@@ -110,8 +115,10 @@ export class QmpGuest {
     const vcpus = cpusOf(options.view, tgid, list)
     try {
       const answer = await ask('query-stats-schemas', { provider: 'kvm' })
-      const events = countedEvents(checked(statsSchemas, answer, 'answer to query-stats-schemas'))
-      return new QmpGuest(options, { tgid, startTime, name, events }, vcpus)
+      const schemas = checked(statsSchemas, answer, 'answer to query-stats-schemas')
+      const events = countedEvents(schemas, 'vcpu')
+      const wholeEvents = countedEvents(schemas, 'vm')
+      return new QmpGuest(options, { tgid, startTime, name, events, wholeEvents }, vcpus)
     } catch (error) {
       const isMissing = error instanceof QmpError && error.errorClass === 'CommandNotFound'
       throw isMissing ? new UncountableGuest(isTooOld, { tgid, name }) : error
@@ -129,12 +136,13 @@ export class QmpGuest {
       source: 'qmp',
       vcpus: this.#cpus.map(({ id, tid, startTime }) => ({ id, tid, startTime })),
       events: this.events,
+      whole: { source: 'qmp', events: this.wholeEvents },
     }
   }
 
   /** Asks for counts that are taken from now on; `done` is called later, in the order of the calls. */
-  snapshot(done: (result: VmCounts | Failure) => void): void {
-    this.#snapshots.request(done)
+  snapshot(scope: CountScope, done: (result: VmCounts | Failure) => void): void {
+    this.#snapshots[scope].request(done)
   }
 
   /** Asks again for the vCPUs; a guest that does not answer keeps the old ones, and nobody waits for it twice. */
@@ -152,7 +160,7 @@ export class QmpGuest {
 
   /** Ends the connection. Those who wait for a snapshot hear nothing more. */
   close(): void {
-    this.#snapshots.close()
+    for (const snapshots of Object.values(this.#snapshots)) snapshots.close()
     this.#options.client.close()
   }
 
@@ -165,13 +173,15 @@ export class QmpGuest {
     }
   }
 
-  async #takeSnapshot(): Promise<VmCounts> {
-    const names = this.events.map(({ name }) => name)
+  /** Only what is wanted: a query of vCPUs interrupts each of them, one of the VM none. */
+  async #takeSnapshot(scope: CountScope): Promise<VmCounts> {
+    const events = scope === 'vcpu' ? this.events : this.wholeEvents
+    const names = events.map(({ name }) => name)
     const answer = await this.#options.client.execute('query-stats', {
-      arguments: { target: 'vcpu', providers: [{ provider: 'kvm', names }] },
+      arguments: { target: scope, providers: [{ provider: 'kvm', names }] },
     })
     const ids = new Map(this.#cpus.map(({ path, id }) => [path, id]))
-    return countsOf(checked(stats, answer, 'answer to query-stats'), this.events, ids)
+    return countsOf(checked(stats, answer, 'answer to query-stats'), events, ids)
   }
 }
 

@@ -2,28 +2,30 @@
  * Counts of a QEMU guest in the thread that serves: those of the last snapshot that the main thread sent. A read
  * that must be true asks for a snapshot first, through the refresher.
  */
-import type { Failure } from '../../abi/errno.js'
-import type { CountSource, EventDescription, Vcpu } from '../../kvm/vm.js'
-import type { Refresher } from '../../perf/pmu.js'
-import type { VmCounts } from '../messages.js'
+import type { CountSource, EventDescription, Vcpu, WholeSource } from '../../kvm/vm.js'
+import { type CountScope, type VmCounts, WHOLE_VM } from '../messages.js'
 import type { Tickets } from '../tickets.js'
+import { Fetches } from './fetches.js'
 
-export class QmpSource implements CountSource {
+/** Whose counts to fetch. */
+export interface QmpSourceOptions {
+  /** The VM's key. */
+  readonly key: string
+  readonly events: readonly EventDescription[]
+  readonly tickets: Tickets
+}
+
+class Snapshots {
   readonly name = 'qmp'
   readonly events: readonly EventDescription[]
-  readonly refresher: Refresher
+  readonly refresher: Fetches
   readonly #columns: ReadonlyMap<string, number>
-  readonly #tickets: Tickets
-  /** Requests under way, first come first. */
-  readonly #waiting = new Map<number, (failure?: Failure) => void>()
-  #lastRequest = 0
   #counts: VmCounts = new Map()
 
-  constructor(key: string, events: readonly EventDescription[], tickets: Tickets) {
+  constructor({ key, events, tickets }: QmpSourceOptions, scope: CountScope) {
     this.events = events
+    this.refresher = new Fetches(key, scope, tickets)
     this.#columns = new Map(events.map(({ name }, column) => [name, column]))
-    this.#tickets = tickets
-    this.refresher = { refresh: done => this.#refresh(key, done) }
   }
 
   /** Takes a snapshot in. */
@@ -31,38 +33,38 @@ export class QmpSource implements CountSource {
     this.#counts = counts
   }
 
-  get_event_count(vcpu: Vcpu, event: string): bigint | undefined {
+  /** The VM is gone: whoever waits goes on with the last counts. */
+  close(): void {
+    this.refresher.close()
+  }
+
+  protected countOf(id: number, event: string): bigint | undefined {
     const column = this.#columns.get(event)
-    return column === undefined ? undefined : this.#counts.get(vcpu.id)?.[column]
+    return column === undefined ? undefined : this.#counts.get(id)?.[column]
+  }
+}
+
+/** The counts of a guest's vCPUs. */
+export class QmpSource extends Snapshots implements CountSource {
+  constructor(options: QmpSourceOptions) {
+    super(options, 'vcpu')
+  }
+
+  get_event_count(vcpu: Vcpu, event: string): bigint | undefined {
+    return this.countOf(vcpu.id, event)
   }
 
   /** KVM keeps its statistics always. */
   configure_event(): undefined {}
+}
 
-  /** The VM is gone: whoever waits goes on with the last counts. */
-  close(): void {
-    const waiting = [...this.#waiting.values()]
-    this.#waiting.clear()
-    for (const done of waiting) done()
+/** The counts of a guest as a whole. */
+export class QmpWhole extends Snapshots implements WholeSource {
+  constructor(options: QmpSourceOptions) {
+    super(options, 'vm')
   }
 
-  #refresh(key: string, done: (failure?: Failure) => void): () => void {
-    this.#lastRequest += 1
-    const request = this.#lastRequest
-    const withdraw = this.#tickets.ask(
-      ticket => ({ kind: 'fetch', ticket, key }),
-      failure => this.#settle(request, failure),
-    )
-    this.#waiting.set(request, done)
-    return () => {
-      this.#waiting.delete(request)
-      withdraw()
-    }
-  }
-
-  #settle(request: number, failure: Failure | undefined): void {
-    const done = this.#waiting.get(request)
-    this.#waiting.delete(request)
-    done?.(failure)
+  get_event_count(event: string): bigint | undefined {
+    return this.countOf(WHOLE_VM, event)
   }
 }

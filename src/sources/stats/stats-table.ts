@@ -11,6 +11,8 @@ import {
   KVM_STATS_BASE_POW2,
   KVM_STATS_BASE_POW10,
   KVM_STATS_TYPE_CUMULATIVE,
+  KVM_STATS_TYPE_LINEAR_HIST,
+  KVM_STATS_TYPE_LOG_HIST,
   KVM_STATS_TYPE_MASK,
   KVM_STATS_UNIT_BYTES,
   KVM_STATS_UNIT_CYCLES,
@@ -21,7 +23,7 @@ import {
   kvm_stats_header,
 } from '../../abi/kvm-stats.js'
 import type { Decoded } from '../../abi/struct.js'
-import type { EventDescription } from '../../kvm/vm.js'
+import type { EventDescription, HistogramDescription } from '../../kvm/vm.js'
 import { describeEvent, isEventName, type Statistic } from '../scale.js'
 
 /** pread(2) of one descriptor: fills `into` from `position`, returns the bytes read. */
@@ -33,15 +35,22 @@ export interface StatsTable {
   readonly id: string
   /** The cumulative scalars, in the order of the descriptors. */
   readonly events: readonly EventDescription[]
-  /** Where in the file each of these has its u64. */
+  readonly histograms: readonly HistogramDescription[]
+  /** Where in the file each of these, and each bucket of each histogram, has its u64. */
   readonly positions: ReadonlyMap<string, number>
 }
 
+const histogramTypes: ReadonlySet<number> = new Set([KVM_STATS_TYPE_LINEAR_HIST, KVM_STATS_TYPE_LOG_HIST])
+
 type Header = Decoded<typeof kvm_stats_header>
+type Descriptor = Decoded<typeof kvm_stats_desc>
 
 /** Kernels so far: 48 bytes a name, about 60 descriptors. */
 const MAX_NAME_SIZE = 256
 const MAX_DESCRIPTORS = 1024
+/** Kernels so far: 32 a histogram. */
+const MAX_BUCKETS = 256
+const U64 = 8
 
 const units = new Map<number, Statistic['unit']>([
   [KVM_STATS_UNIT_NONE, undefined],
@@ -85,14 +94,40 @@ function readHeader(readAt: ReadAt): Header {
   return header
 }
 
-/** The count that a descriptor describes; undefined for what is no count (histograms, instants, peaks) or unknown. */
-function countOf(desc: Decoded<typeof kvm_stats_desc>, name: string): Statistic | undefined {
+/** The count that a descriptor describes; undefined for what is no count (instants, peaks) or unknown. */
+function countOf(desc: Descriptor, name: string): Statistic | undefined {
   const { flags, size, exponent } = desc
   const unit = flags & KVM_STATS_UNIT_MASK
   const base = bases.get(flags & KVM_STATS_BASE_MASK)
   if ((flags & KVM_STATS_TYPE_MASK) !== KVM_STATS_TYPE_CUMULATIVE || size !== 1) return undefined
-  if (!units.has(unit) || base === undefined || !isEventName(name)) return undefined
+  if (!units.has(unit) || base === undefined) return undefined
   return { name, unit: units.get(unit), base, exponent }
+}
+
+class Found implements Omit<StatsTable, 'id'> {
+  readonly events: EventDescription[] = []
+  readonly histograms: HistogramDescription[] = []
+  readonly positions = new Map<string, number>()
+
+  /** Takes in one statistic whose data begin at `position`; the first of a name stays. */
+  take(name: string, desc: Descriptor, position: number): void {
+    const isHistogram = histogramTypes.has(desc.flags & KVM_STATS_TYPE_MASK)
+    if (this.positions.has(name) || this.positions.has(`${name}[0]`)) return
+    if (isHistogram) this.#takeHistogram(name, desc.size, position)
+    else this.#takeCount(countOf(desc, name), position)
+  }
+
+  #takeCount(count: Statistic | undefined, position: number): void {
+    if (count === undefined) return
+    this.events.push(describeEvent(count))
+    this.positions.set(count.name, position)
+  }
+
+  #takeHistogram(name: string, buckets: number, position: number): void {
+    if (buckets < 1 || buckets > MAX_BUCKETS) return
+    this.histograms.push({ name, buckets })
+    for (let i = 0; i < buckets; i++) this.positions.set(`${name}[${i}]`, position + i * U64)
+  }
 }
 
 /**
@@ -105,15 +140,12 @@ export function readStatsTable(readAt: ReadAt): StatsTable {
   const id = cString(readExactly(readAt, name_size, id_offset))
   const stride = kvm_stats_desc.size + name_size
   const block = readExactly(readAt, num_desc * stride, desc_offset)
-  const events: EventDescription[] = []
-  const positions = new Map<string, number>()
+  const found = new Found()
   for (let at = 0; at < block.length; at += stride) {
     const desc = kvm_stats_desc.decode(block, at)
     const name = cString(block.subarray(at + kvm_stats_desc.size, at + stride))
-    const count = countOf(desc, name)
-    if (count === undefined || positions.has(name)) continue
-    events.push(describeEvent(count))
-    positions.set(name, data_offset + desc.offset)
+    if (isEventName(name)) found.take(name, desc, data_offset + desc.offset)
   }
-  return { id, events, positions }
+  const { events, histograms, positions } = found
+  return { id, events, histograms, positions }
 }

@@ -1,0 +1,173 @@
+/**
+ * The PMU `kvm_vm`: perf events on whole VMs. Counterpart: the kernel's uncore PMUs, which count what belongs to no
+ * CPU and no thread, and show one CPU in `cpumask` so that `perf stat -a` counts it once; and the revision of the
+ * patch whose config1 held the process id.
+ *
+ * A VM is named by the process of its VMM: by the term `vm` for an event on that CPU, or by its main thread for an
+ * event on a thread. The process's other threads count 0, so that `perf stat -p` counts once too. What one event
+ * does is in host-event.ts, as for the host PMU.
+ */
+import { Failure, orThrow } from '../abi/errno.js'
+import { PERF_HES_STOPPED, PERF_HES_UPTODATE, PERF_PMU_CAP_NO_INTERRUPT } from '../abi/perf-event.js'
+import { log } from '../log.js'
+import type { PerfEvent } from '../perf/event.js'
+import type { AttributeGroup, Pmu, Refresher, RefreshTarget } from '../perf/pmu.js'
+import type { PmuRegistry } from '../perf/registry.js'
+import type { Arming } from './arming.js'
+import { format_attr_bucket, format_attr_event, format_attr_vm } from './attributes.js'
+import * as host from './host-event.js'
+import { attributeRefusal } from './host-event-init.js'
+import { ProcessSum } from './process-sum.js'
+import type { Vcpu, Vm } from './vm.js'
+import { countedProcess, notCountedThere, noVm } from './vm-event-init.js'
+import type { VmChange, VmList } from './vm-list.js'
+import { VmPmuEvents } from './vm-pmu-events.js'
+import { VmRefresh } from './vm-refresh.js'
+import { isSummed, VcpuSum, VmStatistic, type WholeVm } from './whole-vm.js'
+
+/** Whom the PMU counts, and what it asks of the machine. */
+export interface VmPmuOptions {
+  readonly vms: VmList
+  readonly arming: Arming
+  /** The CPU that `cpumask` shows. */
+  readonly cpu: () => number
+  /** The time now as Vcpu.startTime has it. */
+  readonly startTimeNow: () => bigint
+  /** Looks for VMs anew, when a process is to be counted that is not known to run one. */
+  readonly scanRefresher?: Refresher
+  /** Makes events those of a task that exited: their VM is gone, their last count folded in. */
+  readonly exitEvents?: (events: readonly PerfEvent[]) => void
+}
+
+export class VmPmu implements Pmu {
+  readonly name = 'kvm_vm'
+  readonly task_ctx_nr = 'perf_sw_context'
+  readonly capabilities = PERF_PMU_CAP_NO_INTERRUPT
+  readonly #registry: PmuRegistry
+  readonly #options: VmPmuOptions
+  readonly #refresh: VmRefresh
+  readonly #events = new VmPmuEvents()
+  readonly #live = new Map<PerfEvent, ProcessSum>()
+  /** Numbers of vCPUs that went: one that comes back goes on from where it was. */
+  readonly #departed = new WeakMap<Vm, Set<number>>()
+  readonly #stopListening: () => void
+
+  /**
+   * Registers the PMU for the VMs of a list, those that will be added to it included.
+   *
+   * @throws {ErrnoError} EEXIST when there is a PMU "kvm_vm" already
+   */
+  constructor(registry: PmuRegistry, options: VmPmuOptions) {
+    this.#registry = registry
+    this.#options = options
+    this.#refresh = new VmRefresh(options.vms, options.scanRefresher)
+    for (const vm of options.vms) this.#events.add(vm)
+    orThrow(registry.register(this))
+    this.#stopListening = options.vms.onChange(change => this.#follow(change))
+  }
+
+  get attr_groups(): readonly AttributeGroup[] {
+    return [
+      { name: 'events', attrs: this.#events.attrs },
+      { name: 'format', attrs: [format_attr_event, format_attr_vm, format_attr_bucket] },
+      { attrs: [{ name: 'cpumask', show: () => `${this.#options.cpu()}\n` }] },
+    ]
+  }
+
+  event_init(event: PerfEvent): Failure | undefined {
+    const { attr } = event
+    if (attr.type !== this.#registry.typeOf(this))
+      return new Failure('ENOENT', `type ${attr.type} is not that of the PMU "${this.name}"`)
+    const refusal = attributeRefusal(attr)
+    if (refusal) return refusal
+    const process = countedProcess(event, this.#options.cpu())
+    if (process instanceof Failure) return process
+    const statistic = this.#events.statisticOf(attr)
+    if (statistic instanceof Failure) return statistic
+    const vms = this.#options.vms.ofProcess(process.tgid)
+    if (vms.length === 0) return noVm(process.tgid)
+    const counted = vms.map(vm => this.#whole(vm, statistic))
+    if (!counted.every(each => each !== undefined)) return notCountedThere(statistic, process.tgid)
+    this.#take(event, process.isCounting ? new ProcessSum(counted) : undefined)
+    return undefined
+  }
+
+  add(event: PerfEvent, flags: number): Failure | undefined {
+    return host.host_event_add(event, flags)
+  }
+
+  del(event: PerfEvent, _flags: number): void {
+    host.host_event_del(event)
+  }
+
+  start(event: PerfEvent, _flags: number): void {
+    const failure = host.host_event_start(event)
+    if (failure) log.kvm('event %s stays stopped: %s', event.id, failure.message)
+  }
+
+  stop(event: PerfEvent, flags: number): void {
+    host.host_event_stop(event, flags)
+  }
+
+  read(event: PerfEvent): void {
+    host.host_event_update(event)
+  }
+
+  refresher(target: RefreshTarget): Refresher | undefined {
+    const statistic = this.#events.statisticOf(target.attr)
+    return this.#refresh.next(target, statistic instanceof Failure ? undefined : statistic)
+  }
+
+  eventRefresher(event: PerfEvent): Refresher | undefined {
+    return host.to_event_data(event).counted?.refresher
+  }
+
+  /** Takes the PMU away and follows the list no more; open events keep their last counts. */
+  unregister(): void {
+    this.#stopListening()
+    this.#registry.unregister(this)
+  }
+
+  /** A statistic of one VM, or undefined where it has none of this name. */
+  #whole(vm: Vm, statistic: string): WholeVm | undefined {
+    const { arming } = this.#options
+    if (isSummed(vm, statistic))
+      return new VcpuSum(vm, { event: statistic, arming, isFresh: this.#freshness(vm) })
+    const isKept = vm.whole?.events.some(({ name }) => name === statistic)
+    return isKept ? new VmStatistic(vm, statistic) : undefined
+  }
+
+  /** Tells a vCPU that was plugged in from now on from one that was only found late. */
+  #freshness(vm: Vm): (vcpu: Vcpu) => boolean {
+    const now = this.#options.startTimeNow()
+    return vcpu => vcpu.startTime >= now && !this.#departed.get(vm)?.has(vcpu.id)
+  }
+
+  #take(event: PerfEvent, sum: ProcessSum | undefined): void {
+    event.pmu_private = new host.event_data(sum)
+    event.hw.state = PERF_HES_STOPPED | PERF_HES_UPTODATE
+    if (sum) this.#live.set(event, sum)
+    event.destroy = () => this.#end(event)
+  }
+
+  #end(event: PerfEvent): void {
+    host.host_event_end(event)
+    this.#live.delete(event)
+  }
+
+  #follow(change: VmChange): void {
+    const { kind, vm, gone } = change
+    for (const sum of this.#live.values()) sum.follow(change)
+    if (kind === 'removed') this.#endThoseWithoutVm()
+    else this.#events.add(vm)
+    const departed = this.#departed.get(vm) ?? new Set()
+    this.#departed.set(vm, departed)
+    for (const { id } of gone) departed.add(id)
+  }
+
+  #endThoseWithoutVm(): void {
+    const over = [...this.#live].filter(([, sum]) => sum.isOver).map(([event]) => event)
+    for (const event of over) this.#end(event)
+    if (over.length > 0) this.#options.exitEvents?.(over)
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * KVM's folder in debugfs: DebugfsView of src/sources/debugfs/vm-folder.ts.
+ *
+ * Where debugfs is not mounted it is mounted apart: reached through a descriptor of ours alone, it is in nobody's tree
+ * and ends with this process.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { ErrnoError } from '../abi/errno.js'
+import { O_CLOEXEC, O_RDONLY } from '../abi/fs.js'
+import { log } from '../log.js'
+import { detachedMount } from './detached-mount.js'
+import { open } from './libc.js'
+
+const MOUNTED = '/sys/kernel/debug/kvm'
+
+/** The path of KVM's folder, or undefined where this user or this kernel has none. */
+function kvmFolder(): string | undefined {
+  if (existsSync(MOUNTED)) return MOUNTED
+  try {
+    // The same number in every thread: descriptors are the process's.
+    return `/proc/self/fd/${detachedMount('debugfs')}/kvm`
+  } catch (error) {
+    if (!(error instanceof ErrnoError)) throw error
+    log.os('no debugfs: %s', error.message)
+    return undefined
+  }
+}
+
+function unlessGone<T>(look: () => T, nothing: T): T {
+  try {
+    return look()
+  } catch {
+    return nothing
+  }
+}
+
+/**
+ * debugfs as discovery looks at it; undefined where it cannot be had, for it takes root.
+ *
+ * @param counts the names of files that are counts
+ */
+export function debugfsView(counts: ReadonlySet<string>) {
+  const root = kvmFolder()
+  if (root === undefined) return undefined
+  return {
+    counts,
+    names: (folder: string): string[] => unlessGone(() => readdirSync(`${root}/${folder}`), []),
+    read: (path: string): string | undefined =>
+      unlessGone(() => readFileSync(`${root}/${path}`, 'latin1'), undefined),
+    pathOf: (folder: string) => `${root}/${folder}`,
+  }
+}
+
+/** open(2) for reading. */
+export const openToRead = (path: string): number => open(path, O_RDONLY | O_CLOEXEC)

@@ -1,0 +1,56 @@
+/**
+ * Finds the folder of a VM in debugfs: `TID-FD`, the thread that made the VM and the descriptor that it got.
+ * Counterpart: kvm_create_vm_debugfs() in virt/kvm/kvm_main.c.
+ */
+import type { EventDescription } from '../../kvm/vm.js'
+import { describeEvent } from '../scale.js'
+
+/** debugfs as discovery looks at it; what is not there or may not be read is empty or undefined. */
+export interface DebugfsView {
+  /** Whose files are counts: debugfs shows instants, peaks and the first bucket of a histogram alike. */
+  readonly counts: ReadonlySet<string>
+  /** What is in a folder below kvm/; '' is kvm/ itself. */
+  names(folder: string): readonly string[]
+  /** The text of a file below kvm/. */
+  read(path: string): string | undefined
+  /** The path of a folder below kvm/ that any thread of this process can open. */
+  pathOf(folder: string): string
+}
+
+/** What is known of the VM that a folder is wanted for. */
+export interface VmTraits {
+  /** The threads of its process: one of them made it. */
+  readonly threads: readonly number[]
+  /** The descriptors in that process that can be the VM's. */
+  readonly fds: readonly number[]
+  readonly vcpus: readonly { readonly id: number; readonly tid: number }[]
+}
+
+/** A VM's folder and what can be counted there. */
+export interface VmFolder {
+  readonly path: string
+  readonly events: readonly EventDescription[]
+}
+
+/** Only names tell here: the statistics of KVM that are nanoseconds end in `_ns`. */
+function describe(name: string): EventDescription {
+  const isTime = name.endsWith('_ns')
+  return describeEvent({ name, unit: isTime ? 'seconds' : undefined, base: 10, exponent: isTime ? -9 : 0 })
+}
+
+/** The one folder that can be this VM's, where its counts can be read; else undefined. */
+export function findVmFolder(view: DebugfsView, { threads, fds, vcpus }: VmTraits): VmFolder | undefined {
+  const possible = new Set(threads.flatMap(tid => fds.map(fd => `${tid}-${fd}`)))
+  // A VM whose numbers another has still gets no folder: where x86 shows who runs its vCPUs, these must be the same.
+  const isSame = (folder: string) =>
+    vcpus.every(({ id, tid }) => {
+      const runner = Number(view.read(`${folder}/vcpu${id}/pid`) ?? 0)
+      return runner === 0 || runner === tid
+    })
+  const [folder, ...others] = view.names('').filter(name => possible.has(name) && isSame(name))
+  if (folder === undefined || others.length > 0) return undefined
+  const counts = view.names(folder).filter(name => view.counts.has(name))
+  // All of them can be read or none: a kernel that is locked down lists them, and opens no file that can be written.
+  if (counts[0] === undefined || view.read(`${folder}/${counts[0]}`) === undefined) return undefined
+  return { path: view.pathOf(folder), events: counts.sort().map(describe) }
+}
