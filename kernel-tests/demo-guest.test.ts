@@ -7,15 +7,15 @@ import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { kvm_stats_desc, kvm_stats_header } from '../src/abi/kvm-stats.js'
 import { type DemoOptions, type DemoProcess, startDemo } from '../src/os/demo-process.js'
 import { takeDescriptor } from '../src/os/descriptors.js'
-import { close, pread } from '../src/os/libc.js'
+import { close } from '../src/os/libc.js'
 import { exactStatistics, movedExactly, type ProbedGuest } from '../src/sources/demo/exactness.js'
 import { burstKinds } from '../src/sources/demo/protocol.js'
 import type { VmDescription } from '../src/sources/messages.js'
 import { end, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
+import { readStatistics } from './support/statistics.js'
 
 const program = new URL('../dist/os/demo-guest/main.js', import.meta.url)
 const owner = new URL('../dist/os/demo-process.js', import.meta.url)
@@ -24,25 +24,6 @@ const microVmm = fileURLToPath(new URL('fixtures/micro-vmm.c', import.meta.url))
 const isX86 = process.arch === 'x64'
 const notX86 = { skip: "the guest's code is x86's" }
 const realGuest = isX86 ? needs('kvm', 'root') : notX86
-
-/** Every scalar of a statistics descriptor, read by the test's own code: no parser of the project judges itself. */
-function readStatistics(fd: number): Map<string, bigint> {
-  const bytes = new Uint8Array(65_536)
-  pread(fd, bytes, 0)
-  const header = kvm_stats_header.decode(bytes)
-  const stride = kvm_stats_desc.size + header.name_size
-  const values = new Map<string, bigint>()
-  for (let i = 0; i < header.num_desc; i++) {
-    const at = header.desc_offset + i * stride
-    const { offset, size } = kvm_stats_desc.decode(bytes, at)
-    const [name = ''] = Buffer.from(bytes.subarray(at + kvm_stats_desc.size, at + stride))
-      .toString('latin1')
-      .split('\0')
-    if (size === 1)
-      values.set(name, new DataView(bytes.buffer).getBigUint64(header.data_offset + offset, true))
-  }
-  return values
-}
 
 /** User and system time of a process so far, in milliseconds (USER_HZ is 100). */
 function cpuTime(pid: number): number {
