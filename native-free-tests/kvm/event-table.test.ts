@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import t from 'tap'
 import { EventTable, knownCounts, MAX_EVENTS } from '../../src/kvm/event-table.js'
 
-const FIRST_FREE = 56
+const FIRST_FREE = 84
 
 t.test('the ids of known names are ABI', async t => {
   const table = new EventTable()
@@ -12,8 +12,13 @@ t.test('the ids of known names are ABI', async t => {
   t.equal(table.id('tlb_flush'), 0x11)
   t.equal(table.id('insn_emulation'), 0x16)
   t.equal(table.id('halt_wait_ns'), 0x27)
-  t.equal(table.id('remote_tlb_flush'), 45)
-  t.equal(table.id('halt_wait_hist'), FIRST_FREE - 1, 'the last line: a new one goes behind it')
+  t.equal(table.id('mmio_exit_kernel'), 0x2c)
+  t.equal(table.id('remote_tlb_flush'), 0x2d)
+  t.equal(table.id('halt_wait_hist'), 0x37)
+  t.equal(table.id('kvm_userspace_exit'), 0x38)
+  t.equal(table.id('kvm_userspace_exit_reason'), 0x39)
+  t.equal(table.id('kvm_exit_reason'), 0x3b)
+  t.equal(table.id('kvm_toggle_cache'), FIRST_FREE - 1, 'the last line: a new one goes behind it')
 })
 
 t.test('instants have no id', async t => {

@@ -108,10 +108,11 @@ t.test('each event is a file with its id, its unit and its scale', async t => {
     'events/halt_wait_ns': 'event=0x27\n',
     'events/halt_wait_ns.unit': 's\n',
     'events/halt_wait_ns.scale': '1e-9\n',
-    'events/aa_new': 'event=0x38\n',
-    'events/zz_new': 'event=0x39\n',
+    'events/aa_new': 'event=0x54\n',
+    'events/zz_new': 'event=0x55\n',
     'events/zz_new.unit': 'things\n',
     'format/event': 'config:0-7\n',
+    'format/reason': 'config1:32-63\n',
   })
 })
 
@@ -124,12 +125,12 @@ t.test('a VM that is added brings its events; no id moves', async t => {
     source: new FakeSource({ events: ['exits', { name: 'io_exits', unit: 'late' }, 'aa_new'] }),
   })
   vms.add(other)
-  t.same(files(pmu), { ...before, 'events/exits': 'event=0x00\n', 'events/aa_new': 'event=0x39\n' })
+  t.same(files(pmu), { ...before, 'events/exits': 'event=0x00\n', 'events/aa_new': 'event=0x55\n' })
   vm.source.events = [...vm.source.events, { name: 'tlb_flush' }]
   vms.update(vm)
   t.equal(files(pmu)['events/tlb_flush'], 'event=0x11\n')
   vms.remove(other)
-  t.equal(files(pmu)['events/aa_new'], 'event=0x39\n', 'an event stays when its VM goes')
+  t.equal(files(pmu)['events/aa_new'], 'event=0x55\n', 'an event stays when its VM goes')
 })
 
 t.test('a VM that goes ends its events: the last count is folded in before its source is closed', async t => {

@@ -5,6 +5,7 @@ import { PERF_EVENT_IOC_DISABLE, PERF_EVENT_IOC_ENABLE } from '../../src/abi/per
 import { attrOf, type perf_event_attr } from '../../src/abi/perf-event-attr.js'
 import { Arming } from '../../src/kvm/arming.js'
 import { KvmPmu } from '../../src/kvm/kvm-pmu.js'
+import type { CountSource, Vcpu } from '../../src/kvm/vm.js'
 import { VmList } from '../../src/kvm/vm-list.js'
 import { VmPmu } from '../../src/kvm/vm-pmu.js'
 import { PerfCore } from '../../src/perf/core.js'
@@ -12,6 +13,7 @@ import type { PerfEvent } from '../../src/perf/event.js'
 import { perf_ioctl, perf_read, perf_release } from '../../src/perf/event-file.js'
 import type { Refresher } from '../../src/perf/pmu.js'
 import { PmuRegistry } from '../../src/perf/registry.js'
+import { ComposedSource } from '../../src/sources/composed-source.js'
 import { FakeRefresher } from '../../src/sources/fake/fake-refresher.js'
 import { FakeSource, type FakeSourceOptions } from '../../src/sources/fake/fake-source.js'
 import { FakeVm } from '../../src/sources/fake/fake-vm.js'
@@ -91,6 +93,7 @@ t.test('the PMU is registered beside the host PMU, with its terms and one CPU in
     'events/remote_tlb_flush': 'event=0x2d\n',
     'format/event': 'config:0-7\n',
     'format/vm': 'config1:0-31\n',
+    'format/reason': 'config1:32-63\n',
     'format/bucket': 'config2:0-7\n',
     './cpumask': '1\n',
   })
@@ -202,6 +205,51 @@ t.test('a sum equals the counts of the host PMU, and neither disarms the other',
   perf_release(again)
   t.equal(source.isArmed(vm.vcpu(0), 'exits'), false)
   t.equal(source.repeated, 0)
+})
+
+t.test('a reason is summed by itself, beside the term vm in config1', async t => {
+  const exitReason = (name: string, value: number) => ({ name, reason: { of: 'kvm_exit_reason', value } })
+  const events = ['exits', exitReason('exit_hlt', 12), exitReason('exit_io', 30)]
+  const { open, tryOpen, pmu, source, vm } = machine({ events, armedOnly: true })
+  t.equal(files(pmu)['events/exit_hlt'], 'event=0x3b,reason=0xc\n')
+  const of = (reason: bigint) => ({ config: 0x3bn, config1: (reason << 32n) | 1000n })
+  const [halts, outputs] = [open(of(12n)), open(of(30n))]
+  source.happen(vm.vcpu(0), 'exit_hlt', 3n)
+  source.happen(vm.vcpu(1), 'exit_hlt', 4n)
+  source.happen(vm.vcpu(1), 'exit_io', 5n)
+  t.same([halts, outputs].map(read), [7n, 5n])
+  t.equal(refusal(tryOpen(of(31n))), "EINVAL: event 0x3b has no reason 0x1f; see the PMU's events/")
+})
+
+t.test('a sum takes each vCPU from the source that counts it there, and refreshes no other', async t => {
+  const refresher = new FakeRefresher()
+  const [first, second] = [
+    new FakeSource({ events: ['exits'], refresher }),
+    new FakeSource({ events: ['exits', 'kvm_pio'], armedOnly: true }),
+  ]
+  const counts = Object.assign(first, {
+    canCount: ({ id }: Vcpu, event: string) => event === 'exits' && id === 0,
+  })
+  const { open, pmu, vms } = machine()
+  const source: CountSource = new ComposedSource([counts, second])
+  const vm = Object.assign(new FakeVm({ tgid: 2000, tids: [2001, 2002] }), { source })
+  vms.add(vm)
+  const [exits, pio] = [open({ config1: 2000n }), open({ config: 0x40n, config1: 2000n })]
+  first.happen(vm.vcpu(0), 'exits', 3n)
+  second.happen(vm.vcpu(0), 'exits', 50n)
+  second.happen(vm.vcpu(1), 'exits', 4n)
+  second.happen(vm.vcpu(1), 'kvm_pio', 5n)
+  t.same([exits, pio].map(read), [7n, 5n])
+  t.equal(pmu.eventRefresher(exits), refresher)
+  t.equal(pmu.eventRefresher(pio), undefined)
+})
+
+t.test('event_init() fails with EOPNOTSUPP where a vCPU of the VM is counted by no source', async t => {
+  const { vms, tryOpen } = machine()
+  const source = Object.assign(new FakeSource(), { canCount: ({ id }: Vcpu) => id === 0 })
+  vms.add(new FakeVm({ tgid: 2000, tids: [2001, 2002], source }))
+  const expected = 'EOPNOTSUPP: a VM of process 2000 does not count "exits"'
+  t.equal(refusal(tryOpen({ config1: 2000n })), expected)
 })
 
 t.test('what happens while an event is disabled is not counted', async t => {

@@ -19,6 +19,7 @@ export const O_TRUNC = 0o1000
 export const O_APPEND = 0o2000
 export const O_NONBLOCK = 0o4000
 export const O_CLOEXEC = 0o2000000
+export const O_PATH = 0o10000000
 
 /** Access modes of access(2), also the bits of one permission triple. */
 export const R_OK = 4

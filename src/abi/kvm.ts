@@ -103,7 +103,8 @@ export const kvm_run_head = struct('kvm_run', 32, {
   apic_base: u64,
 })
 
-const exitNames = {
+/** kvm_run.exit_reason, as far as x86 and arm64 have them. */
+export const KVM_EXIT_NAMES = {
   0: 'KVM_EXIT_UNKNOWN',
   1: 'KVM_EXIT_EXCEPTION',
   2: 'KVM_EXIT_IO',
@@ -115,15 +116,31 @@ const exitNames = {
   8: 'KVM_EXIT_SHUTDOWN',
   9: 'KVM_EXIT_FAIL_ENTRY',
   10: 'KVM_EXIT_INTR',
+  11: 'KVM_EXIT_SET_TPR',
+  12: 'KVM_EXIT_TPR_ACCESS',
   17: 'KVM_EXIT_INTERNAL_ERROR',
+  24: 'KVM_EXIT_SYSTEM_EVENT',
+  26: 'KVM_EXIT_IOAPIC_EOI',
+  27: 'KVM_EXIT_HYPERV',
+  28: 'KVM_EXIT_ARM_NISV',
+  29: 'KVM_EXIT_X86_RDMSR',
+  30: 'KVM_EXIT_X86_WRMSR',
+  31: 'KVM_EXIT_DIRTY_RING_FULL',
+  32: 'KVM_EXIT_AP_RESET_HOLD',
+  33: 'KVM_EXIT_X86_BUS_LOCK',
+  34: 'KVM_EXIT_XEN',
+  37: 'KVM_EXIT_NOTIFY',
+  39: 'KVM_EXIT_MEMORY_FAULT',
+  40: 'KVM_EXIT_TDX',
+  41: 'KVM_EXIT_ARM_SEA',
 } as const satisfies Record<number, string>
 
-/** Why KVM_RUN returned, as far as a guest without interrupts and debugging can tell. */
-export type ExitName = (typeof exitNames)[keyof typeof exitNames]
+/** Why KVM_RUN returned. */
+export type ExitName = (typeof KVM_EXIT_NAMES)[keyof typeof KVM_EXIT_NAMES]
 
 /** The name of kvm_run.exit_reason, or the number where it has none here. */
 export const exitName = (reason: number): string =>
-  (exitNames as Record<number, string>)[reason] ?? `KVM_EXIT ${reason}`
+  (KVM_EXIT_NAMES as Record<number, string>)[reason] ?? `KVM_EXIT ${reason}`
 
 export const KVM_GET_API_VERSION = _IO(KVMIO, 0x00)
 export const KVM_CREATE_VM = _IO(KVMIO, 0x01)

@@ -19,6 +19,7 @@ export const maskOf = (names: BitNames): bigint => Object.values(names).reduce((
 /** enum perf_type_id: the PMUs whose type is fixed. */
 export const PERF_TYPE_HARDWARE = 0
 export const PERF_TYPE_SOFTWARE = 1
+export const PERF_TYPE_TRACEPOINT = 2
 export const PERF_TYPE_HW_CACHE = 3
 export const PERF_TYPE_RAW = 4
 

@@ -45,7 +45,7 @@ program
   .option('--daemon', 'return once the mount is usable, and serve in the background')
   .addOption(
     new Option('--source <source>', 'where counts come from')
-      .choices(['auto', 'qmp', 'stats', 'demo'])
+      .choices(['auto', 'qmp', 'stats', 'tracepoint', 'demo'])
       .default('auto' as const),
   )
   .option('--qmp <socket>', 'QMP socket of a QEMU guest (repeatable)', collect, [])
@@ -80,6 +80,7 @@ program
   .command('vms')
   .description('list VMs, their vCPUs and thread ids, and what counts them')
   .addOption(mountOption())
+  .option('--events', 'list what can be counted, and which source counts it')
   .option('--json', 'print JSON')
   .action(async options => (await import('./vms.js')).vms(options))
 

@@ -7,6 +7,7 @@ import { spawnDetached } from '../os/daemon.js'
 import { recoverMount } from '../os/mount-state.js'
 import { mountPath } from '../os/mountinfo.js'
 import { CommandError, report } from './fail.js'
+import { findTracepoints } from './serve/find-tracepoints.js'
 import { Guests, type GuestsOptions } from './serve/guests.js'
 import { serveDirect } from './serve/serve-direct.js'
 import type { Served } from './serve/served.js'
@@ -88,7 +89,8 @@ const transports = {
 }
 
 async function serveUntilTheEnd(dir: string, options: MountOptions): Promise<void> {
-  const guests = new Guests(options)
+  const tracepoints = findTracepoints(options.source)
+  const guests = new Guests(options, tracepoints)
   let served: Served | undefined
   const end = interrupted()
   // Sources wait with timers that keep no program alive; this one is to live until it is told to end.
@@ -103,6 +105,7 @@ async function serveUntilTheEnd(dir: string, options: MountOptions): Promise<voi
         allowOther: options.allowOther === true,
         strict: options.strict === true,
         kvm: options.kvm,
+        tracepoints,
         maxHandles: options.maxHandles,
       },
       firstMessages: guests.takeMessages(),

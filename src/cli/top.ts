@@ -2,14 +2,14 @@
  * `pmufs top`: rates per vCPU and event. It is a client of the mount like any other: one handle an event and vCPU,
  * opened through `control`, read as text, closed at the end.
  */
-import { closeSync, openSync, readdirSync, readFileSync, readSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errnoOf } from '../abi/errno.js'
 import { CommandError } from './fail.js'
 import { findMount, usingMount } from './find-mount.js'
 import { formatTable } from './table.js'
-import { readVms, type VmRow } from './vm-tree.js'
+import { readEvents, readVms, type VmRow } from './vm-tree.js'
 
 interface Options {
   readonly mount?: string
@@ -49,13 +49,14 @@ function ask(control: number, request: object): Record<string, unknown> {
 class Top {
   readonly #mount: string
   readonly #control: number
+  /** Those that were asked for; none: those of each VM that cost it nothing. */
   readonly #events: readonly string[]
   readonly #rows = new Map<string, Row>()
 
   constructor(mount: string, events: readonly string[]) {
     this.#mount = mount
     this.#control = openSync(join(mount, 'control'), 'r+')
-    this.#events = events.length > 0 ? events : this.#allEvents()
+    this.#events = events
   }
 
   /** Opens what is new, drops what is gone, reads the rest; `seconds` have passed since the last time. */
@@ -79,16 +80,18 @@ class Top {
     }
   }
 
-  #allEvents(): string[] {
-    const events = join(this.#mount, 'sys/bus/event_source/devices/kvm/events')
-    return readdirSync(events)
-      .filter(name => !name.includes('.'))
-      .sort()
+  /** Statistics are kept anyway; tracepoints slow the guest down while they count, so that only one is taken. */
+  #eventsOf(vm: VmRow): readonly string[] {
+    if (this.#events.length > 0) return this.#events
+    const all = readEvents(this.#mount, vm.name).filter(({ pmus }) => pmus.includes('kvm'))
+    const statistics = all.filter(({ source }) => source !== 'tracepoint').map(({ event }) => event)
+    return statistics.length > 0 ? statistics.sort() : ['kvm_userspace_exit']
   }
 
   #follow(vm: VmRow, wanted: Set<string>): void {
+    const events = this.#eventsOf(vm)
     for (const { id, tid } of vm.vcpus)
-      for (const event of this.#events) {
+      for (const event of events) {
         wanted.add(keyOf(tid, event))
         if (!this.#rows.has(keyOf(tid, event)))
           this.#open({ vm: vm.name, kind: vm.kind, vcpu: String(id), event, tid })

@@ -8,13 +8,30 @@ export interface VcpuRow {
   readonly tid: number
 }
 
+/** A line of `vms/<vm>/events`. */
+export interface EventRow {
+  readonly event: string
+  readonly source: string
+  /** The PMUs that have it. */
+  readonly pmus: readonly string[]
+}
+
+/** A line of `vms/<vm>/sources`. */
+export interface SourceRow {
+  readonly source: string
+  /** How many events it has. */
+  readonly events: number
+  /** Why it cannot count what it should. */
+  readonly problem?: string
+}
+
 /** A guest as `vms/<vm>` shows it. */
 export interface VmRow {
   readonly name: string
   readonly pid: number
   /** `kvm`, or `simulated`. */
   readonly kind: string
-  /** What counts it: `stats` or `qmp`. */
+  /** What counts it, the best first: `stats,tracepoint`. */
   readonly source: string
   readonly vcpus: readonly VcpuRow[]
 }
@@ -37,6 +54,32 @@ function readVm(directory: string, name: string): VmRow {
 
 const isGone = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENODEV')
+
+/** The lines of a table of a guest; none of one that has ended. */
+function linesOf(...path: string[]): string[] {
+  try {
+    return text(...path)
+      .split('\n')
+      .filter(line => line !== '')
+  } catch (error) {
+    if (isGone(error)) return []
+    throw error
+  }
+}
+
+/** The events of a guest, and what counts each. */
+export const readEvents = (mount: string, vm: string): EventRow[] =>
+  linesOf(mount, 'vms', vm, 'events').map(line => {
+    const [event = '', source = '', pmus = ''] = line.split(' ')
+    return { event, source, pmus: pmus.split(',') }
+  })
+
+/** What counts a guest, and what should and cannot. */
+export const readSources = (mount: string, vm: string): SourceRow[] =>
+  linesOf(mount, 'vms', vm, 'sources').map(line => {
+    const [, source = '', events, problem = ''] = /^(\S+) (\d+) ?(.*)$/.exec(line) ?? []
+    return { source, events: Number(events), ...(problem === '' ? {} : { problem }) }
+  })
 
 /** The guests that a mount can count; one that ends while it is read is left out. */
 export function readVms(mount: string): VmRow[] {

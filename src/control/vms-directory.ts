@@ -1,9 +1,15 @@
-/** The folder `vms/`: the guests that can be counted, `vms/<vm>/{pid,kind,source,vcpu<N>/tid}`. */
+/**
+ * The folder `vms/`: the guests that can be counted, `vms/<vm>/{pid,kind,source,sources,events,vcpu<N>/tid}`.
+ *
+ * `events` and `sources` are tables of words between blanks, a line an event or source. An event has the source that
+ * counts it and the PMUs that have it: `exits stats kvm,kvm_vm`. A source has the number of its events and what keeps
+ * it from counting: `stats 41`, `tracepoint 0 why`; one of the VM as a whole is `vm:stats 6`.
+ */
 import { attributeFile } from '../kernfs/attribute-file.js'
 import { dynamicDirectory, type RemovableDirectory, staticDirectory } from '../kernfs/directory.js'
 import type { Owner } from '../kernfs/inode.js'
 import { NodeCache } from '../kernfs/node-cache.js'
-import type { Vcpu, Vm } from '../kvm/vm.js'
+import type { CountSource, Vcpu, Vm } from '../kvm/vm.js'
 
 /** What of src/kvm/vm-list.ts is shown. */
 export interface VmListView extends Iterable<Vm> {
@@ -13,12 +19,41 @@ export interface VmListView extends Iterable<Vm> {
   onChange(listener: (change: { kind: string; vm: Vm; gone: readonly Vcpu[] }) => void): () => void
 }
 
+const partsOf = ({ source }: Vm): readonly CountSource[] => source.parts ?? [source]
+
+/** Every event that can be counted, with the source that counts it and the PMUs that have it. */
+function eventLines(vm: Vm): string {
+  const lines = new Map<string, string>()
+  const add = (event: string, serving: string) => {
+    if (!lines.has(event)) lines.set(event, `${event} ${serving}\n`)
+  }
+  for (const { name, events } of partsOf(vm))
+    for (const event of events) add(event.name, `${name} kvm,kvm_vm`)
+  for (const { name, histograms = [] } of partsOf(vm))
+    for (const histogram of histograms) add(histogram.name, `${name} kvm_vm`)
+  const { whole } = vm
+  for (const event of whole?.events ?? []) add(event.name, `${whole?.name} kvm_vm`)
+  return [...lines.values()].join('')
+}
+
+/** Every source that counts something or should: how many events it has, and why it cannot count. */
+function sourceLines(vm: Vm): string {
+  const parts = partsOf(vm).filter(({ events, problem }) => events.length > 0 || problem !== undefined)
+  const lines = parts.map(({ name, events, problem = '' }) => `${name} ${events.length} ${problem}`.trimEnd())
+  if (vm.whole) lines.push(`vm:${vm.whole.name} ${vm.whole.events.length}`)
+  return lines.map(line => `${line}\n`).join('')
+}
+
+/** Enough for every event that there can be, its reasons included. */
+const TABLE_LIMIT = 65_536
+
 const vcpuName = /^vcpu(0|[1-9]\d*)$/
 
 /** Makes `vms/` over a list of VMs, in step with it. */
 export function vmsDirectory(vms: VmListView, owner: Owner): RemovableDirectory {
   const line = (text: () => string | number) =>
     attributeFile({ owner, mode: 0o444, show: () => `${text()}\n` })
+  const table = (show: () => string) => attributeFile({ owner, mode: 0o444, show, limit: TABLE_LIMIT })
 
   const vcpus = new NodeCache((vcpu: Vcpu) =>
     staticDirectory({ owner, mode: 0o555, children: { tid: line(() => vcpu.tid) } }),
@@ -29,6 +64,8 @@ export function vmsDirectory(vms: VmListView, owner: Owner): RemovableDirectory 
       ['pid', line(() => vm.tgid)],
       ['kind', line(() => (vm.isReal ? 'kvm' : 'simulated'))],
       ['source', line(() => vm.source.name)],
+      ['sources', table(() => sourceLines(vm))],
+      ['events', table(() => eventLines(vm))],
     ])
     return dynamicDirectory({
       owner,

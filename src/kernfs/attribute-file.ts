@@ -24,8 +24,10 @@ export interface AttributeFileOptions {
   readonly owner: Owner
   /** Permission bits. */
   readonly mode: number
-  /** Makes the content, at most 4095 bytes of it are shown. Absent: a read is EIO. */
+  /** Makes the content. Absent: a read is EIO. */
   readonly show?: (caller: Caller) => MaybeLater<string>
+  /** How many bytes of it are shown: 4095 where not given, as in sysfs; a table may need more. */
+  readonly limit?: number
   /**
    * Takes what was written, at most 4096 bytes, or throws to refuse. Absent: a write is EIO. A longer write is cut,
    * and the writer goes on with the rest.
@@ -91,12 +93,12 @@ class OpenAttribute implements OpenFile {
   read(offset: number, size: number, caller: Caller): MaybeLater<Uint8Array> {
     throwIfRemoved(this.#inode)
     if (offset !== 0 && offset === this.#position) return this.#take(offset, size)
-    const { show } = this.#options
+    const { show, limit = PAGE_SIZE - 1 } = this.#options
     if (!show) throw new ErrnoError('EIO', 'The attribute can be written only')
     this.#forget()
     return chain(show(caller), text => {
       throwIfRemoved(this.#inode)
-      this.#content = Buffer.from(text).subarray(0, PAGE_SIZE - 1)
+      this.#content = Buffer.from(text).subarray(0, limit)
       this.#isShown = true
       return this.#take(offset, size)
     })

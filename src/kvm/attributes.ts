@@ -16,12 +16,16 @@ export const format_attr_vm: Attribute = text('vm', 'config1:0-31')
 /** The `bucket` term: which bits of config2 take the bucket of a histogram. */
 export const format_attr_bucket: Attribute = text('bucket', 'config2:0-7')
 
+/** The `reason` term: which bits of config1 take the reason, for an event that there is one of for each. */
+export const format_attr_reason: Attribute = text('reason', 'config1:32-63')
+
 /** An event's id as users write it: two digits of lower-case hex. */
 export const eventIdText = (id: number): string => `0x${id.toString(16).padStart(2, '0')}`
 
 /** The files of one event: NAME, and NAME.unit and NAME.scale where it has them. */
-export function eventAttributes(id: number, { name, unit, scale }: EventDescription): Attribute[] {
-  const files = [text(name, `event=${eventIdText(id)}`)]
+export function eventAttributes(id: number, { name, unit, scale, reason }: EventDescription): Attribute[] {
+  const reasonText = reason === undefined ? '' : `,reason=0x${reason.value.toString(16)}`
+  const files = [text(name, `event=${eventIdText(id)}${reasonText}`)]
   if (unit !== undefined) files.push(text(`${name}.unit`, unit))
   if (scale !== undefined) files.push(text(`${name}.scale`, scale))
   return files

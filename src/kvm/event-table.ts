@@ -3,7 +3,8 @@
  * keeps its id on every kernel and every machine.
  *
  * Counterpart: kvm_vcpu_stats_desc[] of arch/x86/kvm/x86.c, KVM_GENERIC_VCPU_STATS() of include/linux/kvm_host.h and
- * arch/arm64/kvm/guest.c, and kvm_vm_stats_desc[] there, the cumulative ones: an instant or a peak is no count.
+ * arch/arm64/kvm/guest.c, and kvm_vm_stats_desc[] there, the cumulative ones: an instant or a peak is no count; and the
+ * tracepoints of KVM.
  * The table is append-only: a new line goes to its end, no line is ever moved or taken out.
  */
 import { log } from '../log.js'
@@ -70,6 +71,35 @@ const known: readonly string[] = [
   'halt_poll_success_hist',
   'halt_poll_fail_hist',
   'halt_wait_hist',
+  // tracepoints of kvm; those that end in "_reason" stand for one event for each reason
+  'kvm_userspace_exit',
+  'kvm_userspace_exit_reason',
+  'kvm_exit',
+  'kvm_exit_reason',
+  'kvm_entry',
+  'kvm_mmio',
+  'kvm_vcpu_wakeup',
+  'kvm_halt_poll_ns',
+  'kvm_pio',
+  'kvm_msr',
+  'kvm_cpuid',
+  'kvm_hypercall',
+  'kvm_inj_exception',
+  'kvm_apic',
+  'kvm_apic_ipi',
+  'kvm_eoi',
+  'kvm_pv_eoi',
+  'kvm_pv_tlb_flush',
+  'kvm_cr',
+  'kvm_page_fault',
+  'kvm_fast_mmio',
+  'kvm_nested_vmenter',
+  'kvm_nested_vmexit',
+  'kvm_guest_fault',
+  'kvm_sys_access',
+  'kvm_mmio_emulate',
+  'kvm_set_way_flush',
+  'kvm_toggle_cache',
 ]
 
 /** Names that stand for one count each, for sources whose files do not tell. */

@@ -8,15 +8,6 @@ import { PERF_ATTACH_TASK, PERF_SAMPLE_BRANCH_STACK } from '../abi/perf-event.js
 import type { perf_event_attr } from '../abi/perf-event-attr.js'
 import type { PerfEvent } from '../perf/event.js'
 import type { Task } from '../perf/task.js'
-import { eventIdText } from './attributes.js'
-
-const EVENT_MASK = 0xffn
-
-/**
- * The event id that a config selects. The patch's mask, GENMASK_ULL(0, 7), has its arguments swapped and is 0, so that
- * every config would select event 0; `config:0-7` is what it meant. Bits outside it are ignored, as by its to_event().
- */
-export const to_event = (config: bigint): number => Number(config & EVENT_MASK)
 
 const excludes = ['exclude_user', 'exclude_kernel', 'exclude_hv', 'exclude_idle', 'exclude_guest'] as const
 
@@ -51,21 +42,17 @@ export function countedTask(event: PerfEvent): Task | Failure {
   return target
 }
 
-/** No event has this id: EINVAL. */
-export const noSuchEvent = (event_id: number): Failure =>
-  new Failure('EINVAL', `event ${eventIdText(event_id)} is none of this PMU's; see its events/`)
-
 /** The thread runs no vCPU: EINVAL. */
 export const noVcpu = (tid: number): Failure =>
   new Failure('EINVAL', `pid ${tid} is not a vCPU thread; vCPU threads are listed in vms/`)
 
 /** The vCPU has no such statistic, though another may have it: EOPNOTSUPP, which perf shows as not supported. */
-export const notCountedHere = (event_id: number, tid: number): Failure =>
-  new Failure('EOPNOTSUPP', `the VM of vCPU thread ${tid} does not count event ${eventIdText(event_id)}`)
+export const notCountedHere = (event: string, tid: number): Failure =>
+  new Failure('EOPNOTSUPP', `the VM of vCPU thread ${tid} does not count event ${event}`)
 
 /** Another event has the pair, and pairs are not shared: EOPNOTSUPP. */
-export const countedAlready = (event_id: number, tid: number): Failure =>
+export const countedAlready = (event: string, tid: number): Failure =>
   new Failure(
     'EOPNOTSUPP',
-    `event ${eventIdText(event_id)} of vCPU thread ${tid} is counted already; close the other event first`,
+    `event ${event} of vCPU thread ${tid} is counted already; close the other event first`,
   )

@@ -8,12 +8,14 @@
  */
 import { Failure, orThrow } from '../abi/errno.js'
 import { PERF_HES_STOPPED, PERF_HES_UPTODATE, PERF_PMU_CAP_NO_INTERRUPT } from '../abi/perf-event.js'
+import type { perf_event_attr } from '../abi/perf-event-attr.js'
 import { log } from '../log.js'
 import type { PerfEvent } from '../perf/event.js'
 import type { Attribute, AttributeGroup, Pmu, Refresher, RefreshTarget } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
 import type { Task } from '../perf/task.js'
-import { format_attr_event } from './attributes.js'
+import { format_attr_event, format_attr_reason } from './attributes.js'
+import { keepsAll, type Selectable, type SelectedEvent, selectEvent } from './event-selection.js'
 import { MAX_EVENTS } from './event-table.js'
 import * as host from './host-event.js'
 import * as init from './host-event-init.js'
@@ -27,8 +29,8 @@ import type { VmList } from './vm-list.js'
 export interface HostPmuEvents {
   /** Event ids are below this, and no more than 256: `config:0-7` has no more. */
   readonly nr_events: number
-  /** The callbacks of each id; undefined for an id that is reserved but not there. */
-  readonly cbs: readonly (kvm_event_cb | undefined)[]
+  /** What each id selects. */
+  readonly cbs: readonly Selectable<kvm_event_cb>[]
   /** The files of events/. */
   readonly event_attrs: readonly Attribute[]
 }
@@ -74,14 +76,17 @@ export class HostPmu implements Pmu {
   constructor(registry: PmuRegistry, options: HostPmuOptions) {
     this.#registry = registry
     this.#options = options
-    this.#refresh = new HostRefresh(options.vms, options.scanRefresher)
+    this.#refresh = new HostRefresh(options.vms, {
+      scan: options.scanRefresher,
+      counts: (attr, vcpu) => this.#refresherOf(attr, vcpu),
+    })
     this.#events = options
   }
 
   get attr_groups(): readonly AttributeGroup[] {
     return [
       { name: 'events', attrs: this.#events.event_attrs },
-      { name: 'format', attrs: [format_attr_event] },
+      { name: 'format', attrs: [format_attr_event, format_attr_reason] },
     ]
   }
 
@@ -93,11 +98,10 @@ export class HostPmu implements Pmu {
     if (refusal) return refusal
     const task = init.countedTask(event)
     if (task instanceof Failure) return task
-    const event_id = init.to_event(attr.config)
-    const cb = this.#events.cbs[event_id]
-    if (!cb) return init.noSuchEvent(event_id)
+    const selected = selectEvent(this.#events.cbs, attr)
+    if (selected instanceof Failure) return selected
     const vcpu = this.#options.vms.vcpuOf(task)
-    if (vcpu) return this.#count(event, vcpu, event_id, cb)
+    if (vcpu) return this.#count(event, vcpu, selected)
     if (!this.#countsZero(task)) return init.noVcpu(task.tid)
     this.#take(event, undefined)
     return undefined
@@ -139,8 +143,8 @@ export class HostPmu implements Pmu {
    */
   kvm_host_pmu_grow(events: HostPmuEvents): void {
     orThrow(checkEvents(events))
-    const isKept = this.#events.cbs.every((cb, id) => cb === undefined || cb === events.cbs[id])
-    if (!isKept) orThrow(new Failure('EINVAL', 'cbs lack an event that the PMU has: events are only added'))
+    if (!keepsAll(this.#events.cbs, events.cbs))
+      orThrow(new Failure('EINVAL', 'cbs lack an event that the PMU has: events are only added'))
     this.#events = events
   }
 
@@ -159,16 +163,22 @@ export class HostPmu implements Pmu {
     if (events.length > 0) this.#options.exitEvents?.(events)
   }
 
+  /** What an event of this attr on this vCPU is kept up to date by. */
+  #refresherOf(attr: perf_event_attr, vcpu: Vcpu): Refresher | undefined {
+    const selected = selectEvent(this.#events.cbs, attr)
+    return selected instanceof Failure ? undefined : selected.event.refresher?.(vcpu)
+  }
+
   /** Whether the thread is one of a VM's process, so that `perf stat -p` gives the sum of the VM's vCPUs. */
   #countsZero(task: Task): boolean {
     return !this.#options.strict && this.#options.vms.ofProcess(task.tgid).length > 0
   }
 
-  #count(event: PerfEvent, vcpu: Vcpu, event_id: number, cb: kvm_event_cb): Failure | undefined {
-    if (cb.has_event?.(vcpu) === false) return init.notCountedHere(event_id, vcpu.tid)
-    if (!this.#options.sharing && this.#counted.has(event_id, vcpu))
-      return init.countedAlready(event_id, vcpu.tid)
-    this.#take(event, this.#counted.add(event, event_id, vcpu, cb))
+  #count(event: PerfEvent, vcpu: Vcpu, selected: SelectedEvent<kvm_event_cb>): Failure | undefined {
+    const { key, text, event: cb } = selected
+    if (cb.has_event?.(vcpu) === false) return init.notCountedHere(text, vcpu.tid)
+    if (!this.#options.sharing && this.#counted.has(key, vcpu)) return init.countedAlready(text, vcpu.tid)
+    this.#take(event, this.#counted.add(event, key, vcpu, cb))
     return undefined
   }
 

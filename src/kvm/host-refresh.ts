@@ -4,20 +4,28 @@
  */
 import type { Refresher, RefreshTarget } from '../perf/pmu.js'
 import { AskOnce } from './ask-once.js'
+import type { Vcpu } from './vm.js'
 import type { VmList } from './vm-list.js'
 
 /** The thread that an open names, 0 or below where it names none. pid 0 is the caller's own thread. */
 export const threadOf = ({ tid, caller }: RefreshTarget): number => (tid === 0 ? caller.tid : tid)
 
+/** The refreshers that an open may need. */
+export interface Refreshers {
+  /** Looks for VMs anew; without it the list is taken as it is. */
+  readonly scan: Refresher | undefined
+  /** What fetches the counts of an event on a vCPU; undefined where they are at hand. */
+  counts(attr: RefreshTarget['attr'], vcpu: Vcpu): Refresher | undefined
+}
+
 export class HostRefresh {
   readonly #vms: VmList
-  readonly #scan: Refresher | undefined
+  readonly #refreshers: Refreshers
   readonly #asked = new AskOnce()
 
-  /** @param scan looks for VMs anew; without one the list is taken as it is */
-  constructor(vms: VmList, scan: Refresher | undefined) {
+  constructor(vms: VmList, refreshers: Refreshers) {
     this.#vms = vms
-    this.#scan = scan
+    this.#refreshers = refreshers
   }
 
   /** The next refresh for this open, or undefined where event_init() can run. */
@@ -25,8 +33,9 @@ export class HostRefresh {
     const tid = threadOf(target)
     if (tid <= 0) return undefined
     const vcpu = this.#vms.vcpuOnThread(tid)
-    if (!vcpu) return this.#asked.next(target, [this.#scan])
+    if (!vcpu) return this.#asked.next(target, [this.#refreshers.scan])
     // An event that is opened disabled reads no count before it is enabled.
-    return target.attr.disabled ? undefined : this.#asked.next(target, [vcpu.vm.source.refresher])
+    if (target.attr.disabled) return undefined
+    return this.#asked.next(target, [this.#refreshers.counts(target.attr, vcpu)])
   }
 }

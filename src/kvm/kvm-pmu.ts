@@ -7,8 +7,10 @@ import type { Attribute } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
 import { Arming } from './arming.js'
 import { eventAttributes } from './attributes.js'
+import { type Selectable, withEvent } from './event-selection.js'
 import { EventTable } from './event-table.js'
 import { type HostPmu, type HostPmuEvents, type HostPmuOptions, kvm_host_pmu_register } from './host-pmu.js'
+import { servingSource } from './serving-source.js'
 import type { kvm_event_cb } from './vcpu-event.js'
 import type { EventDescription } from './vm.js'
 import type { VmChange, VmList } from './vm-list.js'
@@ -23,15 +25,17 @@ export type KvmPmuOptions = Pick<HostPmuOptions, 'sharing' | 'strict' | 'scanRef
 const callbacks = (name: string, arming: Arming): kvm_event_cb => ({
   get_event_count: vcpu => vcpu.vm.source.get_event_count(vcpu, name),
   configure_event: (vcpu, enable) => arming.configure_event(vcpu, name, enable),
-  has_event: vcpu => vcpu.vm.source.events.some(event => event.name === name),
+  has_event: vcpu => servingSource(vcpu, name) !== undefined,
+  refresher: vcpu => servingSource(vcpu, name)?.refresher,
 })
 
 /** The events that sources have brought so far. They stay when the VM goes: another may have them too. */
 class KnownEvents {
   readonly #table = new EventTable()
   readonly #arming: Arming
-  readonly #cbs: (kvm_event_cb | undefined)[] = []
-  readonly #attrs: (readonly Attribute[])[] = []
+  readonly #cbs: Selectable<kvm_event_cb>[] = []
+  readonly #attrs: Attribute[][] = []
+  readonly #names = new Set<string>()
 
   constructor(arming: Arming) {
     this.#arming = arming
@@ -39,21 +43,24 @@ class KnownEvents {
 
   /** Takes in what a source describes; the first description of a name stays. Returns whether there was a new one. */
   add(events: readonly EventDescription[]): boolean {
-    this.#table.append(events.map(event => event.name))
-    let isNew = false
-    for (const event of events) {
-      const id = this.#table.id(event.name)
-      if (id === undefined || this.#cbs[id]) continue
-      this.#cbs[id] = callbacks(event.name, this.#arming)
-      this.#attrs[id] = eventAttributes(id, event)
-      isNew = true
-    }
-    return isNew
+    const fresh = events.filter(({ name }) => !this.#names.has(name))
+    this.#table.append(fresh.map(({ name, reason }) => reason?.of ?? name))
+    for (const event of fresh) this.#take(event)
+    return fresh.length > 0
   }
 
   /** All of them; ids of the table that no source has brought are holes. */
   snapshot(): HostPmuEvents {
     return { nr_events: this.#cbs.length, cbs: Array.from(this.#cbs), event_attrs: this.#attrs.flat() }
+  }
+
+  #take(event: EventDescription): void {
+    const { name, reason } = event
+    this.#names.add(name)
+    const id = this.#table.id(reason?.of ?? name)
+    if (id === undefined) return
+    this.#cbs[id] = withEvent(this.#cbs[id], callbacks(name, this.#arming), reason?.value)
+    this.#attrs[id] = [...(this.#attrs[id] ?? []), ...eventAttributes(id, event)]
   }
 }
 

@@ -20,6 +20,8 @@ export interface kvm_event_cb {
   configure_event(vcpu: Vcpu, enable: boolean): Failure | undefined
   /** Whether this vCPU has the statistic; absent: every one has. */
   has_event?(vcpu: Vcpu): boolean
+  /** What brings this vCPU's statistic up to date, where something must; absent: nothing need. */
+  refresher?(vcpu: Vcpu): Refresher | undefined
 }
 
 export class VcpuEvent implements Counted {
@@ -37,7 +39,7 @@ export class VcpuEvent implements Counted {
   }
 
   get refresher(): Refresher | undefined {
-    return this.vcpu.vm.source.refresher
+    return this.#cb.refresher?.(this.vcpu)
   }
 
   get_event_count(): bigint | undefined {

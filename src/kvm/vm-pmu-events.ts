@@ -2,9 +2,9 @@
 import { Failure } from '../abi/errno.js'
 import type { perf_event_attr } from '../abi/perf-event-attr.js'
 import type { Attribute } from '../perf/pmu.js'
-import { eventAttributes, eventIdText, histogramAttribute } from './attributes.js'
+import { eventAttributes, histogramAttribute } from './attributes.js'
+import { type Selectable, selectEvent, withEvent } from './event-selection.js'
 import { EventTable } from './event-table.js'
-import { noSuchEvent, to_event } from './host-event-init.js'
 import type { EventDescription, HistogramDescription, Vm } from './vm.js'
 
 type Described = EventDescription | HistogramDescription
@@ -21,7 +21,8 @@ const to_bucket = (config2: bigint): number => Number(config2 & BUCKET_MASK)
 
 export class VmPmuEvents {
   readonly #table = new EventTable()
-  readonly #events: Described[] = []
+  readonly #events: Selectable<Described>[] = []
+  readonly #names = new Set<string>()
   #attrs: readonly Attribute[] = []
 
   /** The files of events/. */
@@ -30,18 +31,15 @@ export class VmPmuEvents {
   }
 
   /** The statistic that an attr selects, or EINVAL. */
-  statisticOf({ config, config2 }: perf_event_attr): string | Failure {
-    const id = to_event(config)
-    const event = this.#events[id]
-    if (!event) return noSuchEvent(id)
+  statisticOf(attr: perf_event_attr): string | Failure {
+    const selected = selectEvent(this.#events, attr)
+    if (selected instanceof Failure) return selected
+    const { event, text } = selected
     if (!isHistogram(event)) return event.name
-    const bucket = to_bucket(config2)
+    const bucket = to_bucket(attr.config2)
     if (bucket < event.buckets) return `${event.name}[${bucket}]`
     const last = event.buckets - 1
-    return new Failure(
-      'EINVAL',
-      `bucket is ${bucket}: event ${eventIdText(id)}, "${event.name}", has 0 to ${last}`,
-    )
+    return new Failure('EINVAL', `bucket is ${bucket}: event ${text}, "${event.name}", has 0 to ${last}`)
   }
 
   /** Takes in what a VM's sources count; the first description of a name stays, also when its VM goes. */
@@ -51,13 +49,23 @@ export class VmPmuEvents {
       ...(whole?.events ?? []),
       ...(source.histograms ?? []),
     ].filter(each => !isHistogram(each) || each.buckets <= MAX_BUCKETS)
-    this.#table.append(all.map(({ name }) => name))
-    for (const event of all) {
-      const id = this.#table.id(event.name)
-      if (id === undefined || this.#events[id]) continue
-      this.#events[id] = event
-      const attrs = isHistogram(event) ? [histogramAttribute(id, event)] : eventAttributes(id, event)
-      this.#attrs = [...this.#attrs, ...attrs]
-    }
+    const fresh = all.filter(({ name }) => !this.#names.has(name))
+    this.#table.append(fresh.map(ownerOfId))
+    for (const event of fresh) this.#take(event)
+  }
+
+  #take(event: Described): void {
+    if (this.#names.has(event.name)) return
+    this.#names.add(event.name)
+    const id = this.#table.id(ownerOfId(event))
+    if (id === undefined) return
+    const reason = isHistogram(event) ? undefined : event.reason?.value
+    this.#events[id] = withEvent(this.#events[id], event, reason)
+    const attrs = isHistogram(event) ? [histogramAttribute(id, event)] : eventAttributes(id, event)
+    this.#attrs = [...this.#attrs, ...attrs]
   }
 }
+
+/** The name whose id an event has: that of another where it is one reason of several. */
+const ownerOfId = (event: Described): string =>
+  isHistogram(event) ? event.name : (event.reason?.of ?? event.name)

@@ -14,10 +14,11 @@ import type { PerfEvent } from '../perf/event.js'
 import type { AttributeGroup, Pmu, Refresher, RefreshTarget } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
 import type { Arming } from './arming.js'
-import { format_attr_bucket, format_attr_event, format_attr_vm } from './attributes.js'
+import { format_attr_bucket, format_attr_event, format_attr_reason, format_attr_vm } from './attributes.js'
 import * as host from './host-event.js'
 import { attributeRefusal } from './host-event-init.js'
 import { ProcessSum } from './process-sum.js'
+import { servingSource } from './serving-source.js'
 import type { Vcpu, Vm } from './vm.js'
 import { countedProcess, notCountedThere, noVm } from './vm-event-init.js'
 import type { VmChange, VmList } from './vm-list.js'
@@ -69,7 +70,7 @@ export class VmPmu implements Pmu {
   get attr_groups(): readonly AttributeGroup[] {
     return [
       { name: 'events', attrs: this.#events.attrs },
-      { name: 'format', attrs: [format_attr_event, format_attr_vm, format_attr_bucket] },
+      { name: 'format', attrs: [format_attr_event, format_attr_vm, format_attr_reason, format_attr_bucket] },
       { attrs: [{ name: 'cpumask', show: () => `${this.#options.cpu()}\n` }] },
     ]
   }
@@ -131,8 +132,11 @@ export class VmPmu implements Pmu {
   /** A statistic of one VM, or undefined where it has none of this name. */
   #whole(vm: Vm, statistic: string): WholeVm | undefined {
     const { arming } = this.#options
-    if (isSummed(vm, statistic))
+    if (isSummed(vm, statistic)) {
+      // A sum that leaves a vCPU out is none.
+      if (!vm.vcpus.every(vcpu => servingSource(vcpu, statistic))) return undefined
       return new VcpuSum(vm, { event: statistic, arming, isFresh: this.#freshness(vm) })
+    }
     const isKept = vm.whole?.events.some(({ name }) => name === statistic)
     return isKept ? new VmStatistic(vm, statistic) : undefined
   }

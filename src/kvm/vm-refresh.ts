@@ -5,6 +5,7 @@
 import type { Refresher, RefreshTarget } from '../perf/pmu.js'
 import { AskOnce } from './ask-once.js'
 import { threadOf } from './host-refresh.js'
+import { servingSource } from './serving-source.js'
 import { to_vm } from './vm-event-init.js'
 import type { VmList } from './vm-list.js'
 import { isSummed } from './whole-vm.js'
@@ -35,7 +36,11 @@ export class VmRefresh {
       return this.#vms.vcpuOnThread(tid) ? undefined : this.#asked.next(target, [this.#scan])
     // An event that is opened disabled reads no count before it is enabled.
     if (target.attr.disabled || statistic === undefined) return undefined
-    const refreshers = vms.map(vm => (isSummed(vm, statistic) ? vm.source.refresher : vm.whole?.refresher))
+    const refreshers = vms.flatMap(vm =>
+      isSummed(vm, statistic)
+        ? vm.vcpus.map(vcpu => servingSource(vcpu, statistic)?.refresher)
+        : [vm.whole?.refresher],
+    )
     return this.#asked.next(target, refreshers)
   }
 }

@@ -39,6 +39,8 @@ export interface EventDescription {
   readonly unit?: string
   /** A decimal factor, for `events/NAME.scale`. */
   readonly scale?: string
+  /** It is one reason of several: it shares the id of the event `of`, and `reason` tells it from the others. */
+  readonly reason?: { readonly of: string; readonly value: number }
 }
 
 /** A histogram: as many counts as it has buckets, each a statistic of its own, asked for as `halt_wait_hist[3]`. */
@@ -61,7 +63,15 @@ export interface CountSource {
   /** Switches counting on or off for this vCPU, or says why not; a source that always counts does nothing. */
   configure_event(vcpu: Vcpu, event: string, enable: boolean): Failure | undefined
   /** Present where counts must be fetched before get_event_count is current. */
-  readonly refresher?: Refresher
+  readonly refresher?: Refresher | undefined
+  /** Whether it counts this event of this very vCPU; absent: it counts all its events of every vCPU. */
+  canCount?(vcpu: Vcpu, event: string): boolean
+  /** Why it cannot count what it should: what, why, what to do. */
+  readonly problem?: string | undefined
+  /** The sources it is put together from, the best first; absent: it is one. */
+  readonly parts?: readonly CountSource[]
+  /** The part that counts this event of this vCPU; undefined: none does. Present where there are parts. */
+  partFor?(vcpu: Vcpu, event: string): CountSource | undefined
   /** The VM is gone: nothing more will be asked. */
   close(): void
 }

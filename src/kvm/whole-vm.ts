@@ -11,6 +11,8 @@ import type { Refresher } from '../perf/pmu.js'
 import type { Arming } from './arming.js'
 import type { Counted } from './counted.js'
 import { Followed } from './followed.js'
+import { refreshAll } from './refresh-all.js'
+import { isDescribed, servingSource } from './serving-source.js'
 import type { Vcpu, Vm } from './vm.js'
 
 /** A statistic of one VM. */
@@ -48,10 +50,7 @@ export class VmStatistic implements WholeVm {
 }
 
 /** Whether a statistic of this VM, a bucket of a histogram included, is the sum over its vCPUs. */
-export function isSummed({ source }: Vm, statistic: string): boolean {
-  const isBucket = source.histograms?.some(({ name }) => statistic.startsWith(`${name}[`))
-  return isBucket || source.events.some(({ name }) => name === statistic)
-}
+export const isSummed = ({ source }: Vm, statistic: string): boolean => isDescribed(source, statistic)
 
 /** What a sum over vCPUs needs besides the VM. */
 export interface SumOptions {
@@ -77,7 +76,7 @@ export class VcpuSum implements WholeVm {
   }
 
   get refresher(): Refresher | undefined {
-    return this.vm.source.refresher
+    return refreshAll(this.vm.vcpus.map(vcpu => servingSource(vcpu, this.#options.event)?.refresher))
   }
 
   get_event_count(): bigint {

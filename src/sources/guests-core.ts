@@ -5,12 +5,15 @@
 import { Failure } from '../abi/errno.js'
 import type { CountSource, Vm, WholeSource } from '../kvm/vm.js'
 import type { Refresher } from '../perf/pmu.js'
+import { ComposedSource } from './composed-source.js'
 import { type DebugfsFiles, DebugfsWhole } from './debugfs/debugfs-whole.js'
 import { LiveVm } from './live-vm.js'
 import type { CountScope, ToCore, ToMain, VmCounts, VmDescription, WholeDescription } from './messages.js'
 import { QmpSource, QmpWhole } from './qmp/qmp-source.js'
 import { StatsSource, StatsWhole } from './stats/stats-source.js'
 import { Tickets } from './tickets.js'
+import type { TracepointCatalogue } from './tracepoint/catalogue.js'
+import { type TracepointCounters, TracepointSource } from './tracepoint/tracepoint-source.js'
 
 /** The list of VMs, as far as it is kept here. */
 export interface GuestList {
@@ -25,12 +28,17 @@ export interface GuestList {
 export interface GuestsCoreOptions {
   readonly vms: GuestList
   readonly files: DebugfsFiles
+  /** What tracepoints can count, and what counts them; absent: they are not to be used. */
+  readonly tracepoints?:
+    | { readonly catalogue: TracepointCatalogue; readonly counters: TracepointCounters }
+    | undefined
   readonly post: (message: ToMain) => void
 }
 
 interface Guest {
   readonly vm: LiveVm
-  readonly source: StatsSource | QmpSource
+  /** What gives its statistics, the first of the VM's sources. */
+  readonly statistics: StatsSource | QmpSource
   /** What `vm.whole` was made from, as text. */
   wholeText: string
 }
@@ -85,16 +93,22 @@ export class GuestsCore {
 
   #add(description: VmDescription): void {
     if (this.#guests.has(description.key)) return
-    const source = this.#sourceOf(description)
-    const vm = new LiveVm(description, source)
+    const statistics = this.#statisticsOf(description)
+    const vm = new LiveVm(description, new ComposedSource([statistics, ...this.#tracepointsOf(description)]))
     vm.whole = this.#wholeOf(description)
-    this.#guests.set(description.key, { vm, source, wholeText: textOf(description.whole) })
+    this.#guests.set(description.key, { vm, statistics, wholeText: textOf(description.whole) })
     this.#options.vms.add(vm)
   }
 
-  #sourceOf({ key, source, vcpus, events }: VmDescription): StatsSource | QmpSource {
+  #statisticsOf({ key, source, vcpus, events, statsProblem }: VmDescription): StatsSource | QmpSource {
     if (source === 'qmp') return new QmpSource({ key, events, tickets: this.#tickets })
-    return new StatsSource(this.#options.files, vcpus)
+    return new StatsSource(this.#options.files, vcpus, statsProblem)
+  }
+
+  /** Threads of a simulated guest run no KVM, which could raise a tracepoint. */
+  #tracepointsOf({ isReal }: VmDescription): CountSource[] {
+    const { tracepoints } = this.#options
+    return tracepoints && isReal ? [new TracepointSource(tracepoints.catalogue, tracepoints.counters)] : []
   }
 
   #wholeOf({ key, whole }: VmDescription): WholeSource | undefined {
@@ -105,7 +119,7 @@ export class GuestsCore {
   }
 
   #update(guest: Guest | undefined, scope: CountScope, counts: VmCounts): void {
-    const source = scope === 'vm' ? guest?.vm.whole : guest?.source
+    const source = scope === 'vm' ? guest?.vm.whole : guest?.statistics
     if (source instanceof QmpSource || source instanceof QmpWhole) source.update(counts)
   }
 
@@ -120,7 +134,7 @@ export class GuestsCore {
     guest.vm.update(description.vcpus)
     // The list first: events on vCPUs that went take their last counts from descriptors that are closed then.
     this.#options.vms.update(guest.vm)
-    if (guest.source instanceof StatsSource) guest.source.update(description.vcpus)
+    if (guest.statistics instanceof StatsSource) guest.statistics.update(description.vcpus)
     if (isReplaced) whole?.close()
   }
 
@@ -129,8 +143,7 @@ export class GuestsCore {
     if (!guest) return
     this.#guests.delete(key)
     this.#options.vms.remove(guest.vm)
-    const source: CountSource = guest.source
-    source.close()
+    guest.vm.source.close()
     guest.vm.whole?.close()
   }
 

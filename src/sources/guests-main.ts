@@ -2,8 +2,9 @@
  * Guests, in the thread that may wait: looks for them once in a while and whenever it is asked to, keeps the QMP
  * connections, and tells the thread that serves what has changed.
  *
- * A VM is counted by one source for as long as it lives. Where both could, the statistics descriptors are taken:
- * one pread(2) instead of a query that interrupts every vCPU.
+ * A VM's statistics come from one source for as long as it lives. Where both could, the descriptors are taken: one
+ * pread(2) instead of a query that interrupts every vCPU. A VM that has neither is counted by tracepoints alone until
+ * its QMP socket, where one was named, answers: then it is another VM to those who count.
  */
 import { Failure } from '../abi/errno.js'
 import type { DebugfsView } from './debugfs/vm-folder.js'
@@ -30,7 +31,9 @@ export interface GuestsMachine {
 /** What to count, and how. */
 export interface GuestsMainOptions {
   /** `demo` counts what offer() brings and the one process given, by its statistics. */
-  readonly source: 'auto' | 'qmp' | 'stats' | 'demo'
+  readonly source: 'auto' | 'qmp' | 'stats' | 'tracepoint' | 'demo'
+  /** Whether tracepoints can count here. */
+  readonly tracepoints?: boolean
   /** Paths of QMP sockets. */
   readonly sockets?: readonly string[]
   /** Look at this process alone. */
@@ -71,7 +74,8 @@ export class GuestsMain {
     this.#timers = timers
     this.#post = post
     this.#options = options
-    this.#stats = new StatsGuests(machine)
+    const countable = { stats: options.source !== 'tracepoint', threads: options.tracepoints ?? false }
+    this.#stats = new StatsGuests({ ...machine, countable })
     const usesQmp = options.source === 'auto' || options.source === 'qmp'
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS
     const socketOptions = { connect, view, timers, timeoutMs, onGone: () => this.#tell() }
@@ -161,7 +165,7 @@ export class GuestsMain {
       const found = await this.#stats.look(isThorough, tgid => this.#accepts(tgid) && !qmp.has(tgid))
       this.#found = found.vms
       this.#uncounted = found.uncounted
-      for (const { tgid } of found.vms) served.add(tgid)
+      for (const { tgid, source } of found.vms) if (source === 'stats') served.add(tgid)
     }
     await Promise.all(this.#sockets.map(socket => socket.look(tgid => served.has(tgid))))
     this.#tell()
@@ -195,7 +199,8 @@ export class GuestsMain {
     if (this.#isStopped) return
     const before = this.#told
     const qmp = this.#qmpGuests().map(guest => guest.description(this.#keyOf(guest)))
-    const vms = [...this.#found, ...qmp, ...this.#offered.values()]
+    const withQmp = this.#qmpProcesses()
+    const vms = [...this.#found.filter(({ tgid }) => !withQmp.has(tgid)), ...qmp, ...this.#offered.values()]
     this.#told = new Map(vms.map(vm => [vm.key, { vm, text: textOf(vm) }]))
     // The dead first: a name that is free again is the next VM's.
     for (const key of before.keys()) if (!this.#told.has(key)) this.#post({ kind: 'vm-removed', key })

@@ -1,9 +1,23 @@
-/** A VM as the core holds it: one object for as long as the VM lives, while vCPUs come and go. */
+/**
+ * A VM as the core holds it: one object for as long as the VM lives, while vCPUs come and go.
+ *
+ * A vCPU whose statistics become known, or are lost, is another from then on: its events end with the counts they
+ * have, instead of going on with those of another source.
+ */
 import type { CountSource, Vcpu, Vm, WholeSource } from '../kvm/vm.js'
 import type { VcpuDescription, VmDescription } from './messages.js'
 
-const isSame = (vcpu: Vcpu, { id, tid, startTime }: VcpuDescription): boolean =>
-  vcpu.id === id && vcpu.tid === tid && vcpu.startTime === startTime
+interface LiveVcpu extends Vcpu {
+  readonly hasStats: boolean
+}
+
+const hasStats = ({ statsFd }: VcpuDescription): boolean => statsFd !== undefined
+
+const isSame = (vcpu: LiveVcpu, description: VcpuDescription): boolean =>
+  vcpu.id === description.id &&
+  vcpu.tid === description.tid &&
+  vcpu.startTime === description.startTime &&
+  vcpu.hasStats === hasStats(description)
 
 export class LiveVm implements Vm {
   readonly name: string
@@ -12,7 +26,7 @@ export class LiveVm implements Vm {
   readonly isReal: boolean
   readonly source: CountSource
   whole: WholeSource | undefined
-  #vcpus: readonly Vcpu[] = []
+  #vcpus: readonly LiveVcpu[] = []
 
   constructor(description: VmDescription, source: CountSource) {
     // A name that no folder may have: the list makes `pid-N` of it.
@@ -37,6 +51,7 @@ export class LiveVm implements Vm {
           id: description.id,
           tid: description.tid,
           startTime: description.startTime,
+          hasStats: hasStats(description),
         },
     )
   }

@@ -22,7 +22,10 @@ export interface VmDescription {
   readonly tgid: number
   readonly startTime: bigint
   readonly isReal: boolean
-  readonly source: 'stats' | 'qmp'
+  /** What gives its statistics; `tracepoint`: nothing does, and only its tracepoints can be counted. */
+  readonly source: 'stats' | 'qmp' | 'tracepoint'
+  /** Why its VMM's statistics descriptors are not used, where they were looked for. */
+  readonly statsProblem?: string
   readonly vcpus: readonly VcpuDescription[]
   /** What can be counted (source `qmp`; `stats` reads it from the descriptors itself). */
   readonly events: readonly EventDescription[]

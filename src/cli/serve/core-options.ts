@@ -1,4 +1,7 @@
 /** How the core behaves: plain data, which crosses to the Worker. */
+import type { TracepointCatalogue } from '../../sources/tracepoint/catalogue.js'
+
+/** What the command line and the machine decide. */
 export interface CoreOptions {
   /** The user who mounts. */
   readonly owner: { readonly uid: number; readonly gid: number }
@@ -8,6 +11,8 @@ export interface CoreOptions {
   readonly strict: boolean
   /** Whether the host PMU and the PMU of whole VMs are there. */
   readonly kvm: boolean
+  /** What tracepoints can count; absent: they are not to be used. */
+  readonly tracepoints?: TracepointCatalogue | undefined
   /** How many events may be open. */
   readonly maxHandles: number
 }

@@ -19,6 +19,7 @@ import { hostPmus } from '../../os/host-pmus.js'
 import { close, pread } from '../../os/libc.js'
 import { startTimeNow } from '../../os/proc-stat.js'
 import { LinuxTasks } from '../../os/tasks.js'
+import { tracepointCounters } from '../../os/tracepoints.js'
 import { PerfCore } from '../../perf/core.js'
 import type { PerfEvent } from '../../perf/event.js'
 import { PmuRegistry } from '../../perf/registry.js'
@@ -46,7 +47,12 @@ export class Core {
       arch: process.arch === 'arm64' ? 'arm64' : 'x64',
     })
     const vms = new VmList()
-    this.#guests = new GuestsCore({ vms, post: send, files: { pread, close, openToRead } })
+    this.#guests = new GuestsCore({
+      vms,
+      post: send,
+      files: { pread, close, openToRead },
+      tracepoints: options.tracepoints && { catalogue: options.tracepoints, counters: tracepointCounters },
+    })
     if (options.kvm) {
       const shared = {
         arming: new Arming(),

@@ -12,12 +12,13 @@ import { connectSocket } from '../../os/unix-socket.js'
 import { GuestsMain } from '../../sources/guests-main.js'
 import type { ToCore, ToMain, VmDescription } from '../../sources/messages.js'
 import { systemTimers } from '../../sources/timers.js'
+import type { TracepointCatalogue } from '../../sources/tracepoint/catalogue.js'
 import type { Uncounted } from '../../sources/uncounted.js'
 import type { Served } from './served.js'
 
 /** What the command line says about guests. */
 export interface GuestsOptions {
-  readonly source: 'auto' | 'qmp' | 'stats' | 'demo'
+  readonly source: 'auto' | 'qmp' | 'stats' | 'tracepoint' | 'demo'
   readonly qmp: readonly string[]
   /** Milliseconds. */
   readonly fetchTimeout: number
@@ -37,7 +38,8 @@ export class Guests {
   #served: Served | undefined
   #demo: DemoProcess | undefined
 
-  constructor(options: GuestsOptions) {
+  /** @param tracepoints what they can count; undefined where they are not to be used */
+  constructor(options: GuestsOptions, tracepoints: TracepointCatalogue | undefined) {
     this.#options = options
     const { source, qmp, fetchTimeout } = options
     // The demo guest is offered by the name that it has here: discovery is not to find it a second time.
@@ -53,7 +55,12 @@ export class Guests {
         timers: systemTimers,
         debugfs: debugfsView(knownCounts),
       },
-      { source, sockets: qmp, timeoutMs: fetchTimeout },
+      {
+        source,
+        sockets: qmp,
+        timeoutMs: fetchTimeout,
+        tracepoints: (tracepoints?.events ?? []).length > 0,
+      },
       message => this.#post(message),
     )
   }

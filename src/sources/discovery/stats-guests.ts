@@ -3,14 +3,13 @@
  * descriptors of those that are to be counted by them.
  */
 
-import type { DebugfsView } from '../debugfs/vm-folder.js'
 import type { VmDescription } from '../messages.js'
 import { sleep, type Timers } from '../timers.js'
 import type { Uncounted } from '../uncounted.js'
 import { type KvmLink, type VcpuLinks, vmLinks } from './kvm-links.js'
-import type { Descriptors, ProcView } from './proc-view.js'
+import type { ProcView } from './proc-view.js'
 import { type KvmProcess, ProcessScan } from './process-scan.js'
-import { StatsVms } from './stats-vms.js'
+import { type Countable, type StatsMachine, StatsVms } from './stats-vms.js'
 import { findVcpuThreads, type VcpuThread } from './vcpu-threads.js'
 
 /** What a look at the machine has found. */
@@ -20,12 +19,10 @@ export interface FoundGuests {
 }
 
 /** The machine, as discovery needs it. */
-export interface StatsGuestsOptions {
-  readonly view: ProcView
-  readonly descriptors: Descriptors
+export interface StatsGuestsOptions extends StatsMachine {
   readonly timers: Timers
-  /** Where it may be read. */
-  readonly debugfs?: DebugfsView | undefined
+  /** Statistics alone where not given. */
+  readonly countable?: Countable
 }
 
 /** What is remembered of a process between two looks. */
@@ -48,11 +45,11 @@ export class StatsGuests {
   readonly #vms: StatsVms
   #remembered = new Map<string, Remembered>()
 
-  constructor({ view, descriptors, timers, debugfs }: StatsGuestsOptions) {
+  constructor({ view, descriptors, timers, debugfs, countable }: StatsGuestsOptions) {
     this.#view = view
     this.#timers = timers
     this.#scan = new ProcessScan(view)
-    this.#vms = new StatsVms(view, descriptors, debugfs)
+    this.#vms = new StatsVms({ view, descriptors, debugfs }, countable ?? { stats: true, threads: false })
   }
 
   /**

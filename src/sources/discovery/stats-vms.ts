@@ -1,6 +1,6 @@
 /**
- * VMs that can be counted by the statistics descriptors that their VMMs hold open: takes a copy of each descriptor,
- * once, and describes the VM. Whoever gets a description owns the copies in it.
+ * VMs that can be counted by the statistics descriptors that their VMMs hold open, or by the threads of their vCPUs:
+ * takes a copy of each descriptor, once, and describes the VM. Whoever gets a description owns the copies in it.
  *
  * A VM is the same as at the last look while at least one of its vCPUs has the same thread and descriptor. A
  * process that ends a VM and makes the next one with the same threads and the same descriptor numbers between two
@@ -24,9 +24,19 @@ export interface DescribedVm {
   readonly uncounted: readonly Uncounted[]
 }
 
-interface Held extends Required<VcpuDescription> {
+/** What of a VM can be counted. */
+export interface Countable {
+  /** Its statistics descriptors. */
+  readonly stats: boolean
+  /** Its vCPUs' threads, where they have no statistics: tracepoints can. */
+  readonly threads: boolean
+}
+
+interface Held extends VcpuDescription {
   /** The descriptor in the VMM that was copied. */
-  readonly source: number
+  readonly source?: number
+  /** Why there is none. */
+  readonly problem?: Problem
 }
 
 /** The descriptors of one VM in its VMM. */
@@ -45,6 +55,11 @@ const noStats: Problem = {
   reason: 'its VMM holds no KVM statistics descriptors open',
   remedy: 'use QEMU 8.1 or newer, or name the QMP socket of an older QEMU with --qmp',
 }
+/** Nobody asks for statistics: tracepoints alone are to count. */
+const notAsked: Problem = {
+  reason: 'its KVM statistics are not to be used',
+  remedy: 'mount with --source auto',
+}
 const noThread: Problem = {
   reason: 'which thread runs it cannot be told yet',
   remedy: 'let the guest run, or have the VMM name its threads (QEMU: -name NAME,debug-threads=on)',
@@ -60,18 +75,31 @@ const problemOf = (error: unknown): Problem => {
   return { reason, remedy }
 }
 
+const isSameVcpu = (a: VcpuDescription, b: VcpuDescription): boolean =>
+  a.id === b.id && a.tid === b.tid && a.startTime === b.startTime
+
+/** The machine, as far as VMs are described from it. */
+export interface StatsMachine {
+  readonly view: ProcView
+  readonly descriptors: Descriptors
+  /** Where it may be read. */
+  readonly debugfs?: DebugfsView | undefined
+}
+
 export class StatsVms {
   readonly #view: ProcView
   readonly #descriptors: Descriptors
   readonly #debugfs: DebugfsView | undefined
+  readonly #countable: Countable
   #known = new Map<string, Known>()
   #seen = new Map<string, Known>()
   #keys = 0
 
-  constructor(view: ProcView, descriptors: Descriptors, debugfs?: DebugfsView) {
+  constructor({ view, descriptors, debugfs }: StatsMachine, countable: Countable) {
     this.#view = view
     this.#descriptors = descriptors
     this.#debugfs = debugfs
+    this.#countable = countable
   }
 
   /** Describes one VM of a process by what it has and by the threads that were found. */
@@ -82,7 +110,7 @@ export class StatsVms {
     const vcpus: Held[] = []
     for (const link of links.vcpus) {
       const held = this.#hold(process, { link, thread: threads.get(link.id), before })
-      if ('statsFd' in held) vcpus.push(held)
+      if ('tid' in held) vcpus.push(held)
       else
         problems.set(held.reason, { ...held, vcpus: [...(problems.get(held.reason)?.vcpus ?? []), link.id] })
     }
@@ -91,13 +119,20 @@ export class StatsVms {
     const uncounted = [...problems.values()].map(problem => ({ ...identity, ...problem }))
     if (vcpus.length === 0) return { uncounted }
     const { key, whole } = this.#remember(process, { slot, vcpus, links: links.whole })
+    const statsProblem = vcpus.find(({ problem }) => problem && problem !== notAsked)?.problem
     const vm: VmDescription = {
       ...identity,
       key,
       startTime: process.startTime,
       isReal: true,
-      source: 'stats',
-      vcpus: vcpus.map(({ id, tid, startTime, statsFd }) => ({ id, tid, startTime, statsFd })),
+      source: vcpus.some(({ statsFd }) => statsFd !== undefined) ? 'stats' : 'tracepoint',
+      ...(statsProblem && { statsProblem: `${statsProblem.reason}; ${statsProblem.remedy}` }),
+      vcpus: vcpus.map(({ id, tid, startTime, statsFd }) => ({
+        id,
+        tid,
+        startTime,
+        ...(statsFd === undefined ? {} : { statsFd }),
+      })),
       events: [],
       ...(whole === undefined ? {} : { whole }),
     }
@@ -126,7 +161,7 @@ export class StatsVms {
   #remember(process: KvmProcess, vm: { slot: string; vcpus: readonly Held[]; links: WholeLinks }): Known {
     const { slot, vcpus, links } = vm
     const last = this.#known.get(slot)
-    const isSame = last?.vcpus.some(old => vcpus.some(vcpu => vcpu.statsFd === old.statsFd))
+    const isSame = last?.vcpus.some(old => vcpus.some(vcpu => isSameVcpu(vcpu, old)))
     if (!isSame) this.#keys += 1
     const key = last && isSame ? last.key : `stats:${slot}:${this.#keys}`
     const whole = this.#wholeOf(process, { links, vcpus, old: isSame ? last?.whole : undefined })
@@ -153,19 +188,28 @@ export class StatsVms {
     return folder && { source: 'debugfs', ...folder }
   }
 
-  /** A copy of a vCPU's statistics: the one of the last look, or a fresh one. */
+  /** A vCPU with a copy of its statistics: the one of the last look, or a fresh one; or without, as it was found. */
   #hold(
     process: KvmProcess,
     vcpu: { link: VcpuLinks; thread: VcpuThread | undefined; before: Known | undefined },
   ): Held | Problem {
     const { link, thread, before } = vcpu
     const { id, stats } = link
+    if (!thread) return stats || this.#countable.threads ? noThread : noStats
+    const found = { id, ...thread }
+    const old = before?.vcpus.find(other => isSameVcpu(other, found))
+    // A statistic that appears later would have to take over from a tracepoint in the middle of a count.
+    if (old && (old.statsFd === undefined || old.source === stats?.fd)) return old
+    const taken = this.#takeStats(process, stats)
+    if ('statsFd' in taken) return { ...found, ...taken }
+    return this.#countable.threads ? { ...found, problem: taken } : taken
+  }
+
+  #takeStats(process: KvmProcess, stats: KvmLink | undefined): { source: number; statsFd: number } | Problem {
+    if (!this.#countable.stats) return notAsked
     if (!stats) return noStats
-    if (!thread) return noThread
-    const old = before?.vcpus.find(other => other.id === id && other.source === stats.fd)
-    if (old && old.tid === thread.tid && old.startTime === thread.startTime) return old
     try {
-      return { id, ...thread, source: stats.fd, statsFd: this.#take(process, stats).fd }
+      return { source: stats.fd, statsFd: this.#take(process, stats).fd }
     } catch (error) {
       return problemOf(error)
     }

@@ -38,6 +38,10 @@ class Snapshots {
     this.refresher.close()
   }
 
+  protected has(event: string): boolean {
+    return this.#columns.has(event)
+  }
+
   protected countOf(id: number, event: string): bigint | undefined {
     const column = this.#columns.get(event)
     return column === undefined ? undefined : this.#counts.get(id)?.[column]
@@ -48,6 +52,10 @@ class Snapshots {
 export class QmpSource extends Snapshots implements CountSource {
   constructor(options: QmpSourceOptions) {
     super(options, 'vcpu')
+  }
+
+  canCount(_vcpu: Vcpu, event: string): boolean {
+    return this.has(event)
   }
 
   get_event_count(vcpu: Vcpu, event: string): bigint | undefined {

@@ -11,13 +11,23 @@ export class StatsSource implements CountSource {
   readonly name = 'stats'
   readonly #files: StatsFiles
   readonly #open = new Map<number, HeldStats>()
+  readonly #whyNone: string | undefined
   #events: readonly EventDescription[] = []
   #histograms: readonly HistogramDescription[] = []
 
-  /** Takes the vCPUs' descriptors over, and closes them in the end. */
-  constructor(files: StatsFiles, vcpus: readonly VcpuDescription[]) {
+  /**
+   * Takes the vCPUs' descriptors over, and closes them in the end.
+   *
+   * @param whyNone why there are none, where there are none
+   */
+  constructor(files: StatsFiles, vcpus: readonly VcpuDescription[], whyNone?: string) {
     this.#files = files
+    this.#whyNone = whyNone
     this.update(vcpus)
+  }
+
+  get problem(): string | undefined {
+    return this.#open.size === 0 ? this.#whyNone : undefined
   }
 
   /** What every vCPU of the VM can count: the kernel gives all of them the same. */
@@ -45,6 +55,10 @@ export class StatsSource implements CountSource {
     this.#histograms = (tables[0]?.histograms ?? []).filter(({ name, buckets }) =>
       isEverywhere(`${name}[${buckets - 1}]`),
     )
+  }
+
+  canCount(vcpu: Vcpu, event: string): boolean {
+    return this.#open.get(vcpu.id)?.table?.positions.has(event) ?? false
   }
 
   get_event_count(vcpu: Vcpu, event: string): bigint | undefined {

@@ -1,0 +1,42 @@
+/** Handles of a mount as a shell script has them: opened through `control`, read as text. */
+import type { Mounted } from './mounted.js'
+
+/** Opens a handle for an event on a thread; its path inside the mount. */
+export async function openHandle(mount: Mounted, event: string, tid: number): Promise<string> {
+  const request = JSON.stringify({ type: 'kvm', config: event, pid: tid })
+  const { stdout } = await mount.sh(`exec 3<>control; echo '${request}' >&3; cat <&3`)
+  const { path, error } = JSON.parse(stdout)
+  if (path === undefined) throw new Error(`${event} of thread ${tid}: ${error}`)
+  return path
+}
+
+/** Opens one handle for each event on a thread; their paths by event. */
+export async function openHandles(
+  mount: Mounted,
+  events: readonly string[],
+  tid: number,
+): Promise<Map<string, string>> {
+  const handles = new Map<string, string>()
+  for (const event of events) handles.set(event, await openHandle(mount, event, tid))
+  return handles
+}
+
+/** The counts of handles, by event. */
+export async function readCounts(
+  mount: Mounted,
+  handles: ReadonlyMap<string, string>,
+): Promise<Record<string, number>> {
+  const { stdout } = await mount.sh(`cat ${[...handles.values()].map(path => `${path}/count`).join(' ')}`)
+  const counts = stdout.split('\n').map(Number)
+  return Object.fromEntries([...handles.keys()].map((event, i) => [event, counts[i] ?? Number.NaN]))
+}
+
+/** Closes handles. */
+export const closeHandles = (mount: Mounted, paths: Iterable<string>) =>
+  mount.sh(`rmdir ${[...paths].join(' ')}`)
+
+/** The name of the VM of a process, once it is found. */
+export async function vmOf(mount: Mounted, pid: number | undefined): Promise<string> {
+  const { stdout } = await mount.sh(`grep -lx ${pid} vms/*/pid | cut -d/ -f2`)
+  return stdout
+}

@@ -1,0 +1,112 @@
+/**
+ * Counts of KVM's tracepoints, each by a perf event of the kernel's own on the vCPU's thread. Counterpart: the
+ * patch's configure_event callback, which has KVM count only while somebody asks for it.
+ *
+ * The kernel's event exists exactly as long as the count is armed: with nobody counting there is none, and the
+ * tracepoint costs the guest nothing. What it has counted by then is kept here, so that a count goes on where it
+ * stood. A thread that has ended leaves its last count readable.
+ */
+import { errnoOf, Failure } from '../../abi/errno.js'
+import { wrap64 } from '../../abi/struct.js'
+import type { CountSource, EventDescription, Vcpu } from '../../kvm/vm.js'
+import { log } from '../../log.js'
+import type { TracepointCatalogue, TracepointEvent } from './catalogue.js'
+
+/** A thread that is to be counted: the id alone may have become another's. */
+export type CountedThread = Pick<Vcpu, 'tid' | 'startTime'>
+
+/** The kernel's perf events, as far as tracepoints are counted with them. */
+export interface TracepointCounters {
+  /** Begins to count the hits of one thread, 0 at first. Throws an ErrnoError: EACCES, EMFILE, ESRCH. */
+  open(event: Pick<TracepointEvent, 'id' | 'filter'>, thread: CountedThread): number
+  /** What was counted until now. Throws an ErrnoError. */
+  read(fd: number): bigint
+  close(fd: number): void
+}
+
+interface Counter {
+  /** What was counted before the last arming. */
+  total: bigint
+  /** The kernel's event, while armed. */
+  fd: number | undefined
+}
+
+export class TracepointSource implements CountSource {
+  readonly name = 'tracepoint'
+  readonly events: readonly EventDescription[]
+  readonly problem: string | undefined
+  readonly #byName: ReadonlyMap<string, TracepointEvent>
+  readonly #counters: TracepointCounters
+  /** A vCPU that is gone takes its counts along. */
+  readonly #counts = new WeakMap<Vcpu, Map<string, Counter>>()
+  readonly #armed = new Set<Counter>()
+
+  constructor({ events, problem }: TracepointCatalogue, counters: TracepointCounters) {
+    this.events = events
+    this.problem = problem
+    this.#byName = new Map(events.map(event => [event.name, event]))
+    this.#counters = counters
+  }
+
+  canCount(_vcpu: Vcpu, event: string): boolean {
+    return this.#byName.has(event)
+  }
+
+  get_event_count(vcpu: Vcpu, event: string): bigint | undefined {
+    if (!this.#byName.has(event)) return undefined
+    const counter = this.#counts.get(vcpu)?.get(event)
+    return counter === undefined ? 0n : this.#read(counter)
+  }
+
+  configure_event(vcpu: Vcpu, event: string, enable: boolean): Failure | undefined {
+    const counter = this.#counter(vcpu, event)
+    if (enable) return this.#arm(counter, vcpu, event)
+    this.#disarm(counter)
+    return undefined
+  }
+
+  close(): void {
+    for (const counter of this.#armed) this.#disarm(counter)
+  }
+
+  #counter(vcpu: Vcpu, event: string): Counter {
+    const ofVcpu = this.#counts.get(vcpu) ?? new Map<string, Counter>()
+    const counter = ofVcpu.get(event) ?? { total: 0n, fd: undefined }
+    this.#counts.set(vcpu, ofVcpu.set(event, counter))
+    return counter
+  }
+
+  #arm(counter: Counter, vcpu: Vcpu, event: string): Failure | undefined {
+    const tracepoint = this.#byName.get(event)
+    if (!tracepoint) return new Failure('EOPNOTSUPP', `No tracepoint counts "${event}"`)
+    if (counter.fd !== undefined) return undefined
+    try {
+      counter.fd = this.#counters.open(tracepoint, vcpu)
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      return new Failure(errnoOf(error), `Cannot count "${event}" of vCPU thread ${vcpu.tid}: ${why}`)
+    }
+    this.#armed.add(counter)
+    return undefined
+  }
+
+  #disarm(counter: Counter): void {
+    const { fd } = counter
+    if (fd === undefined) return
+    // A count that cannot be read at the end is what it was before.
+    counter.total = this.#read(counter) ?? counter.total
+    counter.fd = undefined
+    this.#armed.delete(counter)
+    this.#counters.close(fd)
+  }
+
+  #read({ total, fd }: Counter): bigint | undefined {
+    if (fd === undefined) return total
+    try {
+      return wrap64(total + this.#counters.read(fd))
+    } catch (error) {
+      log.sources('perf event %d: %s', fd, errnoOf(error))
+      return undefined
+    }
+  }
+}
