@@ -2,10 +2,6 @@
  * The PMU `kvm_vm` on real guests: in a window at whose ends the guest stands still, the whole VM's count is the sum of
  * its vCPUs' and what KVM's own statistics say, whichever source it comes from and whoever opens it.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { debugfsView } from '../src/os/debugfs.js'
@@ -13,6 +9,7 @@ import { execOn, plainNode } from './support/exec.js'
 import { microVmm } from './support/micro-vmm.js'
 import { type Mounted, mounted, shell, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
+import { perfStat } from './support/perf.js'
 import { qemu } from './support/qemu.js'
 import { sumOfStatistics } from './support/statistics.js'
 
@@ -205,34 +202,11 @@ t.test('perf under pmufs exec', needs('root', 'fuse', 'kvm', 'gcc', 'perf'), asy
 
   /** Runs perf stat around bursts of every vCPU: what it counted for each event, and what KVM says of `exits`. */
   async function stat(...options: string[]) {
-    const [command = '', ...prefix] = execOn(mount).split(' ')
-    const out = `${t.testdirName}-perf.csv`
-    const args = [
-      'perf',
-      'stat',
-      '-x',
-      ',',
-      '-o',
-      out,
-      ...options,
-      '--',
-      'sh',
-      '-c',
-      'echo started; read -r line',
-    ]
-    const perf = spawn(command, [...prefix, ...args], {
-      env: { ...process.env, ...plainNode },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
-    await once(createInterface(perf.stdout), 'line')
     const before = sumOfStatistics(pid, 'exits')
-    for (const vcpu of vmm.tids.keys()) await vmm.burst('port', vcpu, BURST)
+    const lines = await perfStat(mount, options, async () => {
+      for (const vcpu of vmm.tids.keys()) await vmm.burst('port', vcpu, BURST)
+    })
     const grown = sumOfStatistics(pid, 'exits') - before
-    perf.stdin.write('\n')
-    await once(perf, 'exit')
-    const lines = readFileSync(out, 'utf8')
-      .split('\n')
-      .filter(line => line.includes('kvm'))
     return { counts: lines.map(line => Number(line.split(',')[0])), grown }
   }
 

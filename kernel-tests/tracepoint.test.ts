@@ -13,6 +13,7 @@ import { closeHandles, openHandle, openHandles, readCounts, vmOf } from './suppo
 import { microVmm } from './support/micro-vmm.js'
 import { type Mounted, mounted, pmufs, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
+import { perfStat } from './support/perf.js'
 import { qemu } from './support/qemu.js'
 
 const program = new URL('../dist/os/demo-guest/main.js', import.meta.url)
@@ -94,7 +95,7 @@ for (const [name, start, options] of [
       const events = ['insn_emulation', 'insn_emulation_fail', 'fpu_reload']
       const vm = await vmOf(both, guest.pid)
       for (const event of events)
-        t.equal((await both.sh(`grep '^${event} ' vms/${vm}/events`)).stdout, `${event} stats`)
+        t.equal((await both.sh(`grep '^${event} ' vms/${vm}/events`)).stdout, `${event} stats kvm,kvm_vm`)
       const [traced, kept] = [
         await openHandles(mount, events, guest.tid),
         await openHandles(both, events, guest.tid),
@@ -142,6 +143,16 @@ for (const [name, start, options] of [
       t.match(stdout, /^4321,,kvm\/kvm_pio\//m)
     })
 
+    await t.test('as a whole too, summed over its vCPUs', needs('perf'), async t => {
+      const ofVm = (pmu: string) => `${pmu}/userspace_exit_io/,${pmu}/userspace_exit_mmio/,${pmu}/kvm_pio/`
+      const options = ['-p', String(guest.pid), '-e', `${ofVm('kvm_vm')},${ofVm('kvm')}`]
+      const lines = await perfStat(mount, options, () => guest.burst('port', 4321))
+      t.strictSame(
+        lines.map(line => line.split(',')[0]),
+        ['4321', '0', '4321', '4321', '0', '4321'],
+      )
+    })
+
     await t.test('until its end, after which the last count stays', async t => {
       const path = await openHandle(mount, 'kvm_pio', guest.tid)
       await guest.burst('port', 777)
@@ -171,7 +182,7 @@ t.test('a QEMU without a QMP socket for us', needs('root', 'fuse', 'kvm', 'qemu'
     const vmsEvents = (...args: string[]) =>
       execa(process.execPath, [pmufs, 'vms', '--events', '--mount', mount.dir, ...args])
     const { stdout } = await vmsEvents()
-    t.match(stdout, /^old +insn_emulation +tracepoint$/m)
+    t.match(stdout, /^old +insn_emulation +tracepoint +kvm,kvm_vm$/m)
     t.match(
       stdout,
       /old: source stats counts nothing: its VMM holds no KVM statistics descriptors open; .*--qmp/,
@@ -179,7 +190,9 @@ t.test('a QEMU without a QMP socket for us', needs('root', 'fuse', 'kvm', 'qemu'
     const json = JSON.parse((await vmsEvents('--json')).stdout)
     const vm = json.find((one: { name: string }) => one.name === 'old')
     t.match(vm.sources, [{ source: 'stats', events: 0, problem: /QEMU 8\.1/ }, { source: 'tracepoint' }])
-    t.ok(vm.events.length > 30 && vm.events.every((row: { source: string }) => row.source === 'tracepoint'))
+    const ofVcpus = vm.events.filter(({ pmus }: { pmus: string[] }) => pmus.includes('kvm'))
+    t.ok(ofVcpus.length > 30)
+    t.ok(ofVcpus.every(({ source }: { source: string }) => source === 'tracepoint'))
   })
 
   await t.test('counts what its own query-stats says, where that means the same', async t => {
