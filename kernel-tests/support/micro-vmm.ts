@@ -11,7 +11,7 @@ export interface MicroVmm {
   readonly process: ChildProcess
   /** Host thread ids by vCPU number. */
   readonly tids: readonly number[]
-  /** Has one vCPU execute exactly `count` instructions of a kind: `port`, `mmio` or `halt`. */
+  /** Has one vCPU execute exactly `count` instructions of a kind: `port`, `mmio`, `halt` or `hypercall`. */
   burst(kind: string, vcpu: number, count: number): Promise<void>
 }
 
