@@ -3,15 +3,13 @@
  * statistics from descriptors and through QMP, and tracepoints. Each guest runs nothing else, so that what is
  * expected is known beforehand.
  */
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
 import t from 'tap'
 import { kvmKind } from '../src/os/tracepoints.js'
 import { openHandles, readCounts, vmOf } from './support/handles.js'
 import { microVmm } from './support/micro-vmm.js'
 import { mounted, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
-import { OTHER_INSTRUCTIONS, portWriterRom } from './support/port-writer.js'
+import { OTHER_INSTRUCTIONS, portWriter } from './support/port-writer.js'
 import { qemu } from './support/qemu.js'
 
 const MILLION = 1_000_000
@@ -30,9 +28,11 @@ const kinds: Readonly<Record<string, { readonly stats: string[]; readonly tracep
 }
 
 for (const [kind, events] of Object.entries(kinds)) {
-  const noHypercalls = { skip: 'this KVM takes no hypercall from a guest in real mode' }
-  const options = kind === 'hypercall' && isEmulated ? noHypercalls : gcc
-  t.test(`a million of ${kind}, by statistics and tracepoints at once`, options, async t => {
+  if (kind === 'hypercall' && isEmulated) {
+    t.comment('hypercalls are left out: an emulator that rewrites the instruction never gets past it')
+    continue
+  }
+  t.test(`a million of ${kind}, by statistics and tracepoints at once`, gcc, async t => {
     const vmm = await microVmm(t)
     const [tid = 0] = vmm.tids
     const held = Object.entries(events).map(async ([source, names]) => {
@@ -54,11 +54,8 @@ for (const [kind, events] of Object.entries(kinds)) {
 
 const hasQemu = isX86 ? needs('root', 'fuse', 'kvm', 'qemu') : gcc
 t.test('a million port writes of a QEMU guest, by QMP and tracepoints at once', hasQemu, async t => {
-  const folder = t.testdir()
-  const [rom, written] = [join(folder, 'rom'), join(folder, 'written')]
-  portWriterRom(rom, MILLION)
-  const args = ['-S', '-bios', rom, '-debugcon', `file:${written}`]
-  const guest = await qemu(t, { name: 'writer', args })
+  const writer = portWriter(t, MILLION)
+  const guest = await qemu(t, { name: 'writer', args: writer.args })
   const mount = await mounted(t, '--qmp', guest.socket)
   const [tid = 0] = await guest.tids()
   const own = async () => (await guest.counts(ofPortWrites))[0] ?? Number.NaN
@@ -70,9 +67,9 @@ t.test('a million port writes of a QEMU guest, by QMP and tracepoints at once', 
   const before = await own()
   const handles = await openHandles(mount, [ofPortWrites, 'kvm_pio', 'userspace_exit_io'], tid)
   await guest.qmp.run('cont')
-  await until('all is written', () => statSync(written).size >= MILLION, 120)
+  await until('all is written', () => writer.written() >= MILLION, 120)
   await guest.qmp.run('stop')
-  t.equal(statSync(written).size, MILLION, 'what QEMU itself was given')
+  t.equal(writer.written(), MILLION, 'what QEMU itself was given')
   const emulated = MILLION + (isEmulated ? OTHER_INSTRUCTIONS : 0)
   const expected = { [ofPortWrites]: emulated, kvm_pio: MILLION, userspace_exit_io: MILLION }
   t.same(await readCounts(mount, handles), expected)
