@@ -3,16 +3,18 @@
  * env(1) and nice(1) do. The command has this process's id, parent, group, terminal and exit status because it is
  * this process: job control, timeout(1) and the like have nothing to notice.
  */
-import { closeSync, openSync, statSync } from 'node:fs'
+import { closeSync, fstatSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { ErrnoError, errnoOf, strerror } from '../abi/errno.js'
 import { O_RDWR } from '../abi/fs.js'
+import { PERF_EVENT_IOC_ID } from '../abi/perf-event.js'
 import { log } from '../log.js'
 import { become, lastArguments } from './launch-exec.js'
 import { restoreDefaults, restoreInherited, takeInherited } from './launch-inherited.js'
 import { type Probe, probe } from './launch-probe.js'
 import { handOver, startSupervisor } from './launch-supervisor.js'
 import { showPmus } from './launch-sysfs.js'
+import { ioctl } from './libc.js'
 import { installFilter } from './seccomp-filter.js'
 
 /** What to launch, and with what. */
@@ -29,12 +31,24 @@ export interface Launch {
   readonly say: (message: string) => void
 }
 
+/** Whether ioctls reach the mount's server: a descriptor that is no event yet has no id, ENODEV. */
+function carriesIoctls(fd: number): boolean {
+  try {
+    ioctl(fd, PERF_EVENT_IOC_ID, new Uint8Array(8))
+  } catch (error) {
+    return errnoOf(error) !== 'ENOTTY'
+  }
+  return true
+}
+
 /** The mount's device number. Throws where it cannot be used. */
 function deviceOf(mountpoint: string): number {
   const file = join(mountpoint, 'perf_event_open')
   try {
-    closeSync(openSync(file, O_RDWR))
-    return statSync(file).dev
+    const fd = openSync(file, O_RDWR)
+    const device = carriesIoctls(fd) ? fstatSync(fd).dev : undefined
+    closeSync(fd)
+    if (device !== undefined) return device
   } catch (error) {
     const code = errnoOf(error)
     throw new ErrnoError(
@@ -43,6 +57,10 @@ function deviceOf(mountpoint: string): number {
       { cause: error },
     )
   }
+  throw new ErrnoError(
+    'ENOTTY',
+    `Cannot use the mount "${mountpoint}": its transport carries no ioctl, by which programs enable their events, so that nothing would be counted; mount it with --transport direct`,
+  )
 }
 
 function install(filter: Uint8Array): number {
