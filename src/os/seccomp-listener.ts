@@ -3,6 +3,7 @@
  *
  * A notification's id is the only proof that its caller still waits: every answer to one that does not is ENOENT.
  */
+import { setImmediate } from 'node:timers/promises'
 import { type ErrnoName, errnoNumber, errnoOf } from '../abi/errno.js'
 import { O_CLOEXEC, POLLHUP, POLLIN } from '../abi/fs.js'
 import { pollfd } from '../abi/poll.js'
@@ -51,6 +52,8 @@ export class SeccompListener implements Listener {
   async wait(): Promise<boolean> {
     for (;;) {
       if (poll(this.#pollfd, 1, 0) === 0) await pollAsync(this.#pollfd, 1, -1)
+      // A program that never pauses must not keep the answers to others from being given.
+      else await setImmediate()
       const { revents } = pollfd.decode(this.#pollfd)
       if ((revents & POLLIN) !== 0) return true
       if ((revents & POLLHUP) !== 0) return false

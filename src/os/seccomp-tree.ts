@@ -2,7 +2,7 @@
 import {
   closeSync,
   existsSync,
-  openSync,
+  open,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -15,6 +15,8 @@ import { ErrnoError, type ErrnoName, errnoOf } from '../abi/errno.js'
 import { O_RDWR } from '../abi/fs.js'
 import type { MountedTree } from '../exec/host.js'
 
+// What the server answers is waited for in a thread of libuv's pool.
+const openAsync = promisify(open)
 const writeAsync = promisify(write)
 
 /** Where a sysfs shows the PMUs. */
@@ -62,7 +64,7 @@ export class PmufsMount implements MountedTree {
 
   /** Opens an event: the errno of the write is that of perf_event_open(2). */
   async openEvent(request: string): Promise<number> {
-    const fd = this.#open()
+    const fd = await this.#open()
     try {
       await writeAsync(fd, request)
       return fd
@@ -77,9 +79,9 @@ export class PmufsMount implements MountedTree {
     return ownTypes(this.#sysfs)
   }
 
-  #open(): number {
+  async #open(): Promise<number> {
     try {
-      return openSync(this.#perfEventOpen, O_RDWR)
+      return await openAsync(this.#perfEventOpen, O_RDWR)
     } catch (error) {
       const code = errnoOf(error)
       throw new ErrnoError(isGone(code) || code === 'ENOENT' ? GONE : code, undefined, { cause: error })
