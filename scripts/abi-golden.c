@@ -12,6 +12,7 @@
 #include <linux/kvm.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
+#include <linux/stat.h>
 #include <linux/version.h>
 #include <poll.h>
 #include <stddef.h>
@@ -481,6 +482,35 @@ static void print_poll(void)
 	FIELD(pollfd, revents);
 }
 
+static void print_statx(void)
+{
+	STRUCT(statx);
+	FIELD(statx, stx_mask);
+	FIELD(statx, stx_blksize);
+	FIELD(statx, stx_attributes);
+	FIELD(statx, stx_nlink);
+	FIELD(statx, stx_uid);
+	FIELD(statx, stx_gid);
+	FIELD(statx, stx_mode);
+	FIELD(statx, __spare0);
+	FIELD(statx, stx_ino);
+	FIELD(statx, stx_size);
+	FIELD(statx, stx_blocks);
+	FIELD(statx, stx_attributes_mask);
+	FIELD(statx, stx_atime);
+	FIELD(statx, stx_btime);
+	FIELD(statx, stx_ctime);
+	FIELD(statx, stx_mtime);
+	FIELD(statx, stx_rdev_major);
+	FIELD(statx, stx_rdev_minor);
+	FIELD(statx, stx_dev_major);
+	FIELD(statx, stx_dev_minor);
+	FIELD(statx, stx_mnt_id);
+	FIELD(statx, stx_dio_mem_align);
+	FIELD(statx, stx_dio_offset_align);
+	FIELD(statx, __spare3);
+}
+
 int main(void)
 {
 	printf("# linux headers %d.%d.%d, FUSE %d.%d\n", LINUX_VERSION_CODE >> 16, (LINUX_VERSION_CODE >> 8) & 0xff,
@@ -496,5 +526,6 @@ int main(void)
 	print_seccomp();
 	print_filter_and_socket();
 	print_poll();
+	print_statx();
 	return 0;
 }

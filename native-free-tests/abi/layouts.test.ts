@@ -12,6 +12,7 @@ import * as attr from '../../src/abi/perf-event-attr.js'
 import * as poll from '../../src/abi/poll.js'
 import * as seccomp from '../../src/abi/seccomp.js'
 import * as socket from '../../src/abi/socket.js'
+import * as statx from '../../src/abi/statx.js'
 import type { BitField, Field, Struct } from '../../src/abi/struct.js'
 
 type Layout = Struct<Record<string, Field<unknown>>>
@@ -37,7 +38,7 @@ const isLayout = (value: unknown): value is Layout =>
   typeof value === 'object' && value !== null && 'offsets' in value && 'fields' in value
 /** Not a structure of the kernel: a header with one descriptor behind it. */
 const composed: ReadonlySet<unknown> = new Set([socket.cmsg_rights])
-const layouts = [fuse, attr, kvm, kvmStats, seccomp, poll, bpf, socket]
+const layouts = [fuse, attr, kvm, kvmStats, seccomp, poll, bpf, socket, statx]
   .flatMap(module => Object.values<unknown>(module))
   .filter(isLayout)
   .filter(layout => !composed.has(layout))

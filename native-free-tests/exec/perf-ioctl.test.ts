@@ -22,7 +22,6 @@ function hostWithEvent(): FakeHost {
   host.descriptors.set(EVENT, { kind: 'ours', ino: 8n })
   host.descriptors.set(KERNEL_EVENT, { kind: 'kernel event' })
   host.descriptors.set(OTHER, { kind: 'other' })
-  host.descriptors.set(PROGRAM, { kind: 'other' })
   return host
 }
 
@@ -79,9 +78,9 @@ t.test('SET_BPF takes no program', async t => {
   const host = hostWithEvent()
   t.equal(result(host, PERF_EVENT_IOC_SET_BPF, 99n), 'EBADF')
   t.equal(result(host, PERF_EVENT_IOC_SET_BPF, BigInt(OTHER)), 'EINVAL')
-  host.programs.set(PROGRAM, false)
+  host.descriptors.set(PROGRAM, { kind: 'bpf program', isForPerfEvents: false })
   t.equal(result(host, PERF_EVENT_IOC_SET_BPF, BigInt(PROGRAM)), 'EINVAL')
-  host.programs.set(PROGRAM, true)
+  host.descriptors.set(PROGRAM, { kind: 'bpf program', isForPerfEvents: true })
   t.equal(result(host, PERF_EVENT_IOC_SET_BPF, BigInt(PROGRAM)), 'EOPNOTSUPP')
 })
 

@@ -13,13 +13,13 @@ const [, , mountpoint = ''] = process.argv
 
 const taken = takeOver(() => {
   const tree = new PmufsMount(mountpoint)
-  return { tree, kernel: new RunningKernel(tree.device), abi: syscallAbi(machine()) }
+  return { tree, kernel: new RunningKernel(), abi: syscallAbi(machine()) }
 })
 
 if (taken) {
   const { tree, kernel, abi } = taken.prepared
   const listener = new SeccompListener(taken.listener)
-  await supervise({ listener, tree, kernel, callingThread: tid => new TrappedThread(tid) }, abi)
+  await supervise({ listener, tree, kernel, callingThread: tid => new TrappedThread(tid, tree.device) }, abi)
 }
 // Calls that still wait for the server have no caller any more.
 process.exit()

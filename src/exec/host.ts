@@ -36,10 +36,15 @@ export interface CallingThread {
   readonly tid: number
   /** The caller's memory from `address`; fewer bytes than asked for, down to none, where it ends before. */
   readMemory(address: bigint, length: number): Uint8Array
-  /** Writes to the caller's memory; where it cannot be written nothing happens. */
-  writeMemory(address: bigint, bytes: Uint8Array): void
-  /** A copy of the caller's descriptor; EBADF. */
-  copyDescriptor(fd: number): number
+  /**
+   * Writes to the caller's memory; where it cannot be written nothing happens. The memory is taken hold of first and
+   * `isStillThere` asked then, so that nobody else's is written once the caller is gone.
+   */
+  writeMemory(address: bigint, bytes: Uint8Array, isStillThere: () => boolean): void
+  /** What one of the caller's descriptors is; no file system's server is asked. EBADF where it has none of that number. */
+  kindOf(fd: number): DescriptorKind
+  /** A copy of one of the caller's descriptors that is of kind `ours`; EBADF where it no longer is. */
+  copyOurs(fd: number): number
   /** The thread that the caller calls `pid`, in this process's pid namespace. */
   resolvePid(pid: number): number | undefined
   isPerfmonCapable(): boolean
@@ -49,6 +54,7 @@ export interface CallingThread {
 export type DescriptorKind =
   | { readonly kind: 'ours'; readonly ino: bigint }
   | { readonly kind: 'kernel event' }
+  | { readonly kind: 'bpf program'; readonly isForPerfEvents: boolean }
   | { readonly kind: 'other' }
 
 /** The mounted tree, as any program sees it. */
@@ -70,11 +76,8 @@ export interface Kernel {
   /** What the kernel's copy-in says of an attr; where that is E2BIG it wrote its own size into `attr`. */
   judgeAttr(attr: Uint8Array): ErrnoName | undefined
   close(fd: number): void
-  kindOf(fd: number): DescriptorKind
   /** Does an ioctl on a descriptor of ours; throws its errno. */
   ioctl(fd: number, command: number, argument: number | Uint8Array): number
-  /** Whether it is a BPF program of the kind that a perf event takes; undefined where it is no BPF program. */
-  isPerfEventProgram(fd: number): boolean | undefined
 }
 
 /** The whole machine. */

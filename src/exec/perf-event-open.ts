@@ -76,7 +76,7 @@ function openKernelEvent(
   args: Arguments,
   attr: CallerAttr,
 ): Outcome {
-  const leader = findLeader(caller, kernel, args.group_fd)
+  const leader = findLeader(caller, args.group_fd)
   if (leader.kind !== 'ours') return resume
   return refuse(kernel.judgeAttr(attr.bytes) ?? 'EINVAL')
 }
@@ -85,7 +85,7 @@ function openKernelEvent(
 async function openOurEvent(host: Host, trap: Trap, attr: CallerAttr): Promise<Outcome> {
   const caller = host.callingThread(trap.tid)
   const args = argumentsOf(trap)
-  const leader = findLeader(caller, host.kernel, args.group_fd)
+  const leader = findLeader(caller, args.group_fd)
   const isMixed = leader.kind === 'kernel event' && !isDropped(args)
   const request = requestOf(caller, args, isMixed ? disabledAttr(attr) : attr, leader)
   if (!host.listener.isWaiting(trap)) return gone

@@ -17,8 +17,7 @@ import { perf_event_attr_layout } from '../abi/perf-event-attr.js'
 import { effectiveSize, sizeInBytes } from '../abi/perf-event-attr-bytes.js'
 import { int } from './argument.js'
 import { readAttr } from './caller-attr.js'
-import { withCopy } from './group-leader.js'
-import type { CallingThread, Host, Kernel, Trap } from './host.js'
+import type { CallingThread, Host, Trap } from './host.js'
 import { complete, type Outcome, refuse, resume } from './outcome.js'
 
 /** A trapped ioctl on an event of ours. */
@@ -37,8 +36,26 @@ const PAGE_SIZE = 4096
 const SIZE = BigInt(perf_event_attr_layout.offsets.size)
 const HEAD = perf_event_attr_layout.offsets.config
 
-/** Whether a descriptor is an event, and not another file of the mounted tree. A revoked one throws its ENODEV. */
-function isEvent(kernel: Kernel, fd: number): boolean {
+/**
+ * Runs `use` with a copy of the caller's descriptor where that is an event of ours. Gives undefined where it is
+ * something else, other files of the mounted tree included. A revoked event throws its ENODEV.
+ */
+function withEvent<T>(
+  { kernel }: Host,
+  caller: CallingThread,
+  fd: number,
+  use: (event: number) => T,
+): T | undefined {
+  if (caller.kindOf(fd).kind !== 'ours') return undefined
+  const copy = caller.copyOurs(fd)
+  try {
+    return isEvent(kernel, copy) ? use(copy) : undefined
+  } finally {
+    kernel.close(copy)
+  }
+}
+
+function isEvent(kernel: Host['kernel'], fd: number): boolean {
   try {
     kernel.ioctl(fd, PERF_EVENT_IOC_ID, new Uint8Array(8))
     return true
@@ -49,12 +66,12 @@ function isEvent(kernel: Kernel, fd: number): boolean {
 }
 
 /** Nothing of ours has a ring buffer, so there is nothing to redirect to, and nothing to detach from. */
-function setOutput({ host: { kernel }, caller, argument }: EventIoctl): Outcome {
+function setOutput({ host, caller, argument }: EventIoctl): Outcome {
   if (argument === NO_OUTPUT) return complete(0)
-  return withCopy(caller, kernel, int(argument), copy => {
-    const { kind } = kernel.kindOf(copy)
-    return refuse(kind === 'kernel event' || (kind === 'ours' && isEvent(kernel, copy)) ? 'EINVAL' : 'EBADF')
-  })
+  const fd = int(argument)
+  const isPerfEvent =
+    caller.kindOf(fd).kind === 'kernel event' || withEvent(host, caller, fd, () => true) === true
+  return refuse(isPerfEvent ? 'EINVAL' : 'EBADF')
 }
 
 /** Only tracepoints and PMUs with address filters take one; the string is copied in first. */
@@ -67,10 +84,9 @@ function setFilter({ caller, argument }: EventIoctl): Outcome {
  * The kernel attaches a program of its perf event kind to any event and runs it at each overflow. There is no
  * overflow here and nothing that would run it: EOPNOTSUPP says so.
  */
-function setBpf({ host: { kernel }, caller, argument }: EventIoctl): Outcome {
-  return withCopy(caller, kernel, int(argument), copy =>
-    refuse(kernel.isPerfEventProgram(copy) === true ? 'EOPNOTSUPP' : 'EINVAL'),
-  )
+function setBpf({ caller, argument }: EventIoctl): Outcome {
+  const program = caller.kindOf(int(argument))
+  return refuse(program.kind === 'bpf program' && program.isForPerfEvents ? 'EOPNOTSUPP' : 'EINVAL')
 }
 
 const queryBpf = ({ caller }: EventIoctl): Outcome => refuse(caller.isPerfmonCapable() ? 'EINVAL' : 'EPERM')
@@ -96,8 +112,8 @@ function modifyAttributes(call: EventIoctl): Outcome {
   const { fault, attr } = copyIn(call)
   const { host, caller, trap, event, argument } = call
   if (fault === undefined) return complete(host.kernel.ioctl(event, PERF_EVENT_IOC_MODIFY_ATTRIBUTES, attr))
-  if (fault === 'E2BIG' && host.listener.isWaiting(trap))
-    caller.writeMemory(argument + SIZE, attr.subarray(Number(SIZE), HEAD))
+  const isStillThere = () => host.listener.isWaiting(trap)
+  if (fault === 'E2BIG') caller.writeMemory(argument + SIZE, attr.subarray(Number(SIZE), HEAD), isStillThere)
   return refuse(fault)
 }
 
@@ -117,9 +133,7 @@ export const trappedCommands: readonly number[] = [...handlers.keys()]
 export function perfIoctl(host: Host, trap: Trap): Outcome {
   const caller = host.callingThread(trap.tid)
   const [fd, command, argument = 0n] = trap.args
-  return withCopy(caller, host.kernel, int(fd), event => {
-    if (host.kernel.kindOf(event).kind !== 'ours' || !isEvent(host.kernel, event)) return resume
-    const handler = handlers.get(int(command) >>> 0)
-    return handler?.({ host, caller, trap, event, argument }) ?? resume
-  })
+  const handler = handlers.get(int(command) >>> 0)
+  const run = (event: number) => handler?.({ host, caller, trap, event, argument })
+  return withEvent(host, caller, int(fd), run) ?? resume
 }

@@ -128,7 +128,7 @@ export const write = (fd: number, from: ArrayBufferView): number => c.write(fd, 
 export const pread = (fd: number, into: ArrayBufferView, position: number): number =>
   c.pread(fd, into, into.byteLength, position)
 /** pwrite(2) of the whole of `from`. */
-export const pwrite = (fd: number, from: ArrayBufferView, position: number): number =>
+export const pwrite = (fd: number, from: ArrayBufferView, position: number | bigint): number =>
   c.pwrite(fd, from, from.byteLength, position)
 /** fcntl(2) */
 export const fcntl = (fd: number, command: number, argument: Argument = 0): number =>
@@ -236,22 +236,10 @@ interface PerfTarget {
   readonly flags?: number | bigint
 }
 
-function transfer(
-  name: 'process_vm_readv' | 'process_vm_writev',
-  pid: number,
-  address: bigint,
-  memory: Uint8Array,
-): number {
-  const length = BigInt(memory.byteLength)
-  const local = new BigUint64Array([addressOf(memory), length])
-  const remote = new BigUint64Array([address, length])
-  return holding([memory], () => syscall(name, pid, local, 1, remote, 1, 0))
-}
-
 /** process_vm_readv(2) of one range of another process's memory; how many bytes were read. */
-export const process_vm_readv = (pid: number, address: bigint, into: Uint8Array): number =>
-  transfer('process_vm_readv', pid, address, into)
-
-/** process_vm_writev(2) to one range of another process's memory; how many bytes were written. */
-export const process_vm_writev = (pid: number, address: bigint, from: Uint8Array): number =>
-  transfer('process_vm_writev', pid, address, from)
+export function process_vm_readv(pid: number, address: bigint, into: Uint8Array): number {
+  const length = BigInt(into.byteLength)
+  const local = new BigUint64Array([addressOf(into), length])
+  const remote = new BigUint64Array([address, length])
+  return holding([into], () => syscall('process_vm_readv', pid, local, 1, remote, 1, 0))
+}

@@ -4,11 +4,14 @@
  * All of it goes by thread id, which may be another thread's by now: whoever uses what was read asks the listener
  * first whether the caller still waits. Reaching into another process takes the rights of ptrace(2): EPERM.
  */
-import { errnoOf } from '../abi/errno.js'
-import type { CallingThread } from '../exec/host.js'
+import { closeSync, openSync } from 'node:fs'
+import { ErrnoError, errnoOf } from '../abi/errno.js'
+import { O_WRONLY } from '../abi/fs.js'
+import type { CallingThread, DescriptorKind } from '../exec/host.js'
 import { isPerfmonCapable } from './credentials.js'
-import { close, pidfd_getfd, pidfd_open, process_vm_readv, process_vm_writev } from './libc.js'
+import { close, pidfd_getfd, pidfd_open, process_vm_readv, pwrite } from './libc.js'
 import { threadStatus } from './proc-stat.js'
+import { inodeOn, kindOfDescriptor } from './seccomp-descriptor.js'
 import { threadIdFromNamespace } from './seccomp-pid.js'
 
 /** O_EXCL: a pidfd of any thread, not only of a thread group's leader (Linux 6.9). */
@@ -27,9 +30,12 @@ function openPidfd(tid: number): number {
 /** The calling thread of a trapped system call. */
 export class TrappedThread implements CallingThread {
   readonly tid: number
+  readonly #device: number
 
-  constructor(tid: number) {
+  /** @param device of the mount whose files are ours */
+  constructor(tid: number, device: number) {
     this.tid = tid
+    this.#device = device
   }
 
   /** The memory from an address; what is not there is missing at the end. */
@@ -44,19 +50,29 @@ export class TrappedThread implements CallingThread {
   }
 
   /** Writes to the memory; where it cannot be written nothing happens, as in the kernel's own put_user(). */
-  writeMemory(address: bigint, bytes: Uint8Array): void {
+  writeMemory(address: bigint, bytes: Uint8Array, isStillThere: () => boolean): void {
+    const memory = openSync(`/proc/${this.tid}/mem`, O_WRONLY)
     try {
-      process_vm_writev(this.tid, address, bytes)
+      if (isStillThere()) pwrite(memory, bytes, address)
     } catch (error) {
-      if (errnoOf(error) !== 'EFAULT') throw error
+      if (!['EIO', 'EFAULT'].includes(errnoOf(error))) throw error
+    } finally {
+      closeSync(memory)
     }
   }
 
-  /** A copy of one of the caller's descriptors. Throws EBADF where it has none of that number. */
-  copyDescriptor(fd: number): number {
+  kindOf(fd: number): DescriptorKind {
+    return kindOfDescriptor(this.tid, fd, this.#device)
+  }
+
+  /** The caller may have put another file in its place since it was looked at. */
+  copyOurs(fd: number): number {
     const pidfd = openPidfd(this.tid)
     try {
-      return pidfd_getfd(pidfd, fd)
+      const copy = pidfd_getfd(pidfd, fd)
+      if (inodeOn(this.#device, `/proc/self/fd/${copy}`) !== undefined) return copy
+      close(copy)
+      throw new ErrnoError('EBADF')
     } finally {
       close(pidfd)
     }

@@ -1,8 +1,6 @@
-/** The kernel's own perf, and what a descriptor is. */
-import { fstatSync, readFileSync, readlinkSync } from 'node:fs'
-import { BPF_PROG_TYPE_PERF_EVENT } from '../abi/bpf.js'
+/** The kernel's own perf. */
 import { type ErrnoName, errnoOf } from '../abi/errno.js'
-import type { DescriptorKind, Kernel } from '../exec/host.js'
+import type { Kernel } from '../exec/host.js'
 import { knownAttrSize } from './attr-size.js'
 import { close, ioctl, perf_event_open } from './libc.js'
 import { ownTypes } from './seccomp-tree.js'
@@ -12,17 +10,9 @@ const PAGE_SIZE = 4096
 /** No descriptor: the first thing to fail once the attr was copied in. */
 const NO_LEADER = -2
 
-const linkOf = (fd: number): string => readlinkSync(`/proc/self/fd/${fd}`)
-
 /** What exec asks the kernel beside the listener. */
 export class RunningKernel implements Kernel {
   readonly attrSize = knownAttrSize()
-  readonly #device: number
-
-  /** @param device of the mount whose files are ours */
-  constructor(device: number) {
-    this.#device = device
-  }
 
   readTypes(): number[] {
     return ownTypes('/sys')
@@ -46,20 +36,7 @@ export class RunningKernel implements Kernel {
     close(fd)
   }
 
-  /** The kernel's perf events share one inode, and have their name alone; nobody can give it to another file. */
-  kindOf(fd: number): DescriptorKind {
-    const { dev, ino } = fstatSync(fd, { bigint: true })
-    if (Number(dev) === this.#device) return { kind: 'ours', ino }
-    return { kind: linkOf(fd) === 'anon_inode:[perf_event]' ? 'kernel event' : 'other' }
-  }
-
   ioctl(fd: number, command: number, argument: number | Uint8Array): number {
     return ioctl(fd, command, argument)
-  }
-
-  isPerfEventProgram(fd: number): boolean | undefined {
-    if (linkOf(fd) !== 'anon_inode:bpf-prog') return undefined
-    const [, type] = /^prog_type:\t(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1')) ?? []
-    return Number(type) === BPF_PROG_TYPE_PERF_EVENT
   }
 }

@@ -61,7 +61,6 @@ export class FakeHost implements Host {
   types = [OUR_TYPE]
   attrFault: ErrnoName | undefined
   ioctlFailure: ErrnoName | undefined
-  programs = new Map<number, boolean>()
   openEvent: () => Promise<void> = () => Promise.resolve()
   #nextFd = 100
 
@@ -74,6 +73,12 @@ export class FakeHost implements Host {
   #openFd(kind: DescriptorKind): number {
     this.opened.set(++this.#nextFd, kind)
     return this.#nextFd
+  }
+
+  #descriptor(fd: number): DescriptorKind {
+    const kind = this.descriptors.get(fd)
+    if (!kind) throw new ErrnoError('EBADF')
+    return kind
   }
 
   #answer(text: string): void {
@@ -116,12 +121,10 @@ export class FakeHost implements Host {
     close: fd => {
       if (!this.opened.delete(fd)) throw new Error(`descriptor ${fd} is closed twice`)
     },
-    kindOf: fd => this.opened.get(fd) ?? { kind: 'other' },
     ioctl: () => {
       if (this.ioctlFailure) throw new ErrnoError(this.ioctlFailure)
       return 0
     },
-    isPerfEventProgram: fd => this.programs.get(fd),
   }
 
   callingThread(tid: number): ReturnType<Host['callingThread']> {
@@ -132,15 +135,11 @@ export class FakeHost implements Host {
         const bytes = this.memory.get(address) ?? new Uint8Array()
         return bytes.slice(0, length)
       },
-      writeMemory: (address, bytes) => void this.memory.set(address, bytes.slice()),
-      copyDescriptor: fd => {
-        const kind = this.descriptors.get(fd)
-        if (!kind) throw new ErrnoError('EBADF')
-        const copy = this.#openFd(kind)
-        const isPerfEventProgram = this.programs.get(fd)
-        if (isPerfEventProgram !== undefined) this.programs.set(copy, isPerfEventProgram)
-        return copy
+      writeMemory: (address, bytes, isStillThere) => {
+        if (isStillThere()) this.memory.set(address, bytes.slice())
       },
+      kindOf: fd => this.#descriptor(fd),
+      copyOurs: fd => this.#openFd(this.#descriptor(fd)),
       resolvePid: pid => this.pids.get(pid),
       isPerfmonCapable: () => this.isPrivileged,
     }
