@@ -16,7 +16,10 @@ const stated: Record<string, string> = {
   cpu: 'which CPU a thread runs on cannot be followed from user space, so that cpu must be -1',
   cgroup: 'a cgroup event is no task event: EOPNOTSUPP, before its descriptor is looked at',
   mmap: 'a file of FUSE cannot be mapped shared without a page cache: ENODEV',
-  empty: 'FUSE answers a read of 0 bytes itself: 0',
+  empty: 'FUSE answers a read or write of 0 bytes itself: 0',
+  fionread: 'the kernel answers it for every regular file, which a file of FUSE is',
+  fstat: 'an event of the kernel has no file type, a file of FUSE is a regular one',
+  reopen: 'an event of the kernel cannot be opened by a path, a file of FUSE can',
   readv: 'FUSE makes one read of it, the kernel one for each piece',
 }
 
@@ -34,7 +37,7 @@ async function transcript(
 
 t.test('the live reference', needs('root', 'fuse', 'kvm', 'gcc', 'msr'), async t => {
   const mount: Mounted = await mounted(t, '--source', 'demo')
-  const program = await compile(t, ['reference', 'reference-open', 'reference-use'])
+  const program = await compile(t, ['reference', 'reference-open', 'reference-use', 'reference-share'])
   const tid = (await mount.sh('cat vms/*/vcpu0/tid')).stdout
   const types = (await mount.sh('cat /sys/devices/msr/type sys/devices/kvm/type')).stdout.split('\n')
   const [msr = '', kvm = ''] = types
