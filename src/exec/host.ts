@@ -64,7 +64,7 @@ export interface MountedTree {
   /** Opens `perf_event_open` and writes the request: the event, close-on-exec. */
   openEvent(request: string): Promise<number>
   /** The types of the PMUs that it shows as its own. */
-  readTypes(): readonly number[]
+  readTypes(): Promise<readonly number[]>
 }
 
 /** The kernel's own perf, and descriptors. */

@@ -119,6 +119,6 @@ export async function perfEventOpen(host: Host, types: PmuTypes, trap: Trap): Pr
   if ((args.flags & ~maskOf(PERF_FLAG)) !== 0n) return resume
   const attr = attrOfCaller(host, caller, args.attr)
   if (attr === undefined) return resume
-  if (!types.isOurs(attr.type)) return openKernelEvent(host, caller, args, attr)
+  if (!(await types.isOurs(attr.type))) return openKernelEvent(host, caller, args, attr)
   return await openOurEvent(host, trap, attr)
 }

@@ -19,9 +19,9 @@ export class PmuTypes {
   }
 
   /** Whether events of this type are the server's to open. */
-  isOurs(type: number): boolean {
+  async isOurs(type: number): Promise<boolean> {
     if (type < PERF_TYPE_MAX || this.#kernels.has(type)) return false
-    if (!this.#ours.has(type)) for (const each of this.#tree.readTypes()) this.#ours.add(each)
+    if (!this.#ours.has(type)) for (const each of await this.#tree.readTypes()) this.#ours.add(each)
     return this.#ours.has(type)
   }
 }

@@ -9,6 +9,7 @@ import {
   statSync,
   write,
 } from 'node:fs'
+import { readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { ErrnoError, type ErrnoName, errnoOf } from '../abi/errno.js'
@@ -26,14 +27,32 @@ const DEVICES = 'bus/event_source/devices'
 const GONE: ErrnoName = 'ENODEV'
 const isGone = (code: ErrnoName): boolean => code === 'ENOTCONN' || code === 'ECONNABORTED'
 
-function typeOf(directory: string): number | undefined {
+const isType = (type: number): boolean => Number.isInteger(type)
+
+/** The file `type` as a number, or NaN where its PMU was unregistered since it was listed. */
+function typeOf(directory: string): number {
   try {
-    const type = Number.parseInt(readFileSync(join(directory, 'type'), 'latin1'), 10)
-    return Number.isInteger(type) ? type : undefined
+    return Number.parseInt(readFileSync(join(directory, 'type'), 'latin1'), 10)
   } catch {
-    // It was unregistered since it was listed.
-    return undefined
+    return NaN
   }
+}
+
+/** A link to a PMU that is the sysfs's own is relative. */
+const isOwn = (target: string): boolean => !target.startsWith('/')
+
+/** The same as ownTypes() gives, without keeping this thread waiting. */
+async function findOwnTypes(sysfs: string): Promise<number[]> {
+  const devices = join(sysfs, DEVICES)
+  // Where the server is gone the mount has no types any more.
+  const names = await readdir(devices).catch(() => [])
+  const types = names.map(async name => {
+    const directory = join(devices, name)
+    const text = isOwn(await readlink(directory)) ? await readFile(join(directory, 'type'), 'latin1') : ''
+    return Number.parseInt(text, 10)
+  })
+  const found = await Promise.allSettled(types)
+  return found.flatMap(one => (one.status === 'fulfilled' ? [one.value] : [])).filter(isType)
 }
 
 /** The PMUs that a sysfs has itself: their links are relative, and one that leads elsewhere is absolute. */
@@ -41,14 +60,14 @@ export function ownPmus(sysfs: string): string[] {
   const devices = join(sysfs, DEVICES)
   // A container need not have a sysfs.
   if (!existsSync(devices)) return []
-  return readdirSync(devices).filter(name => !readlinkSync(join(devices, name)).startsWith('/'))
+  return readdirSync(devices).filter(name => isOwn(readlinkSync(join(devices, name))))
 }
 
 /** The types of the PMUs that a sysfs has itself. */
 export const ownTypes = (sysfs: string): number[] =>
   ownPmus(sysfs)
     .map(name => typeOf(join(sysfs, DEVICES, name)))
-    .filter(type => type !== undefined)
+    .filter(isType)
 
 /** One mount of pmufs. */
 export class PmufsMount implements MountedTree {
@@ -75,8 +94,8 @@ export class PmufsMount implements MountedTree {
     }
   }
 
-  readTypes(): number[] {
-    return ownTypes(this.#sysfs)
+  readTypes(): Promise<number[]> {
+    return findOwnTypes(this.#sysfs)
   }
 
   async #open(): Promise<number> {

@@ -108,7 +108,7 @@ export class FakeHost implements Host {
       if (this.openFailure) throw new ErrnoError(this.openFailure)
       return this.#openFd({ kind: 'ours', ino: 1n })
     },
-    readTypes: () => this.types,
+    readTypes: () => Promise.resolve(this.types),
   }
 
   readonly kernel: Host['kernel'] = {
