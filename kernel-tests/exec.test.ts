@@ -2,25 +2,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { execa } from 'execa'
 import t from 'tap'
-import { compile, execOn, runExec } from './support/exec.js'
-import { type Mounted, mounted, until } from './support/mounted.js'
+import { compile, execOn, runExec, supervisors } from './support/exec.js'
+import { mounted, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
 
-/** Supervisors of a mount: their process ids. */
-const supervisors = ({ dir }: Mounted): number[] =>
-  readdirSync('/proc')
-    .filter(name => /^\d+$/.test(name))
-    .filter(pid => {
-      try {
-        const cmdline = readFileSync(`/proc/${pid}/cmdline`, 'latin1')
-        return cmdline.includes('exec-supervisor.js') && cmdline.includes(dir)
-      } catch {
-        return false
-      }
-    })
-    .map(Number)
-
-t.test('pmufs exec', needs('root', 'fuse', 'gcc'), async t => {
+t.test('pmufs exec', needs('root', 'fuse', 'kvm', 'gcc'), async t => {
   const mount = await mounted(t, '--source', 'demo')
   const run = (script: string) => runExec(mount, script)
   const outerFilter = await compile(t, ['outer-filter'])
@@ -139,6 +125,32 @@ t.test('pmufs exec', needs('root', 'fuse', 'gcc'), async t => {
     const refused = await run(`$EXEC ${execOn(other)} true`)
     t.equal(refused.exitCode, 1)
     t.match(refused.stderr, /runs under another pmufs mount already/)
+  })
+
+  t.test('a guest in another pid namespace is counted by the thread id that it has there', async t => {
+    const vmm = await compile(t, ['micro-vmm'], '-pthread')
+    const folder = (await execa('mktemp', ['-d'])).stdout
+    t.teardown(() => execa('rm', ['-r', folder]))
+    const inside = `mkfifo in; ${vmm} 1 <in >out & exec 9>in; until grep -q ready out; do sleep 0.1; done;
+      set -- $(head -1 out); until ${churn} ${type} 0 $4 1 1 | tee said | grep "opened 1"; do sleep 0.2; done; echo "tid $4"`
+    for (const proc of ['--mount-proc', '']) {
+      const { stdout } = await run(
+        `mkdir ${folder}/x${proc}; cd ${folder}/x${proc}; $EXEC unshare -pf ${proc} timeout 15 sh -c '${inside}'`,
+      )
+      const [, inner] = /^opened 1 counted 1\ntid (\d+)$/.exec(stdout) ?? []
+      t.ok(inner, stdout)
+      t.ok(Number(inner) < 100, 'an id of the namespace')
+    }
+  })
+
+  t.test('32-bit and x32 calls are let through untouched', async t => {
+    const otherAbi = await compile(t, ['other-abi'])
+    const plain = await run(`${otherAbi} ${type} ${tid}`)
+    t.equal((await run(`$EXEC ${otherAbi} ${type} ${tid}`)).stdout, plain.stdout)
+    t.notMatch(plain.stdout, 'ok')
+    const msr = (await run('cat /sys/devices/msr/type || echo 0')).stdout
+    const native = await run(`${otherAbi} ${msr} ${tid}`)
+    t.equal((await run(`$EXEC ${otherAbi} ${msr} ${tid}`)).stdout, native.stdout)
   })
 
   t.test('what stands in front of it is found before the command starts', async t => {

@@ -1,5 +1,5 @@
 /** Runs programs under `pmufs exec`, and builds the C programs that are run so. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -28,3 +28,17 @@ export async function compile(test: Test, sources: readonly string[], ...options
   await execa('gcc', ['-Wall', '-O1', ...options, '-o', program, ...files])
   return program
 }
+
+/** Supervisors of a mount: their process ids. */
+export const supervisors = ({ dir }: Mounted): number[] =>
+  readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .filter(pid => {
+      try {
+        const cmdline = readFileSync(`/proc/${pid}/cmdline`, 'latin1')
+        return cmdline.includes('exec-supervisor.js') && cmdline.includes(dir)
+      } catch {
+        return false
+      }
+    })
+    .map(Number)
