@@ -1,5 +1,5 @@
 /** What a kernel test needs of the machine; what is lacking skips it, or fails it where REQUIRE_KERNEL_TESTS is set. */
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 const canUse = (path: string): boolean => {
@@ -28,6 +28,11 @@ const checks = {
   qemu: { isThere: () => hasCommand('qemu-system-x86_64'), lack: 'qemu-system-x86_64 is not installed' },
   perf: { isThere: () => hasCommand('perf'), lack: 'perf is not installed' },
   gcc: { isThere: () => hasCommand('gcc'), lack: 'gcc is not installed' },
+  papi: { isThere: () => hasCommand('papi_avail'), lack: 'papi-tools is not installed' },
+  libpfm4: {
+    isThere: () => existsSync('/usr/include/perfmon/pfmlib.h'),
+    lack: 'libpfm4-dev is not installed',
+  },
   tree: { isThere: () => hasCommand('tree'), lack: 'tree is not installed' },
   fusermount3: { isThere: () => hasCommand('fusermount3'), lack: 'fusermount3 is not installed' },
   msr: {
