@@ -1,4 +1,5 @@
 /** The command-line tools of PAPI and libpfm4 under `pmufs exec` see what they see without it. */
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { execa } from 'execa'
 import t from 'tap'
 import { runExec } from './support/exec.js'
@@ -18,13 +19,22 @@ t.test('tools that know no PMU of ours', needs('root', 'fuse', 'gcc', 'papi', 'l
   const mount = await mounted(t, '--source', 'demo')
   const folder = (await execa('mktemp', ['-d'])).stdout
   t.teardown(() => execa('rm', ['-r', folder]))
+  // The examples include libpfm4's own copy of it, which is not installed.
+  mkdirSync(`${folder}/perfmon`)
+  writeFileSync(`${folder}/perfmon/err.h`, '#include <err.h>\n')
   const examples = ['showevtinfo', 'check_events']
   for (const name of examples)
-    await execa('gcc', ['-o', `${folder}/${name}`, `/usr/share/doc/libpfm4-dev/examples/${name}.c`, '-lpfm'])
+    await execa('gcc', [
+      `-I${folder}`,
+      '-o',
+      `${folder}/${name}`,
+      `/usr/share/doc/libpfm4-dev/examples/${name}.c`,
+      '-lpfm',
+    ])
   const commands = [
     ...tools,
     `${folder}/showevtinfo`,
-    `${folder}/check_events perf::TASK-CLOCK perf::PAGE-FAULTS:u`,
+    `${folder}/check_events perf::TASK-CLOCK perf::PAGE-FAULTS`,
   ]
 
   for (const command of commands) {
@@ -32,7 +42,7 @@ t.test('tools that know no PMU of ours', needs('root', 'fuse', 'gcc', 'papi', 'l
       const plain = await runExec(mount, `${command} 2>&1`)
       const under = await runExec(mount, `$EXEC ${command} 2>&1`)
       t.equal(plain.exitCode, 0, plain.stdout)
-      t.ok(plain.stdout.length > 50)
+      t.ok(plain.stdout.length > 10)
       t.strictSame(under, plain)
     })
   }

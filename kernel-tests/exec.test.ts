@@ -129,12 +129,14 @@ t.test('pmufs exec', needs('root', 'fuse', 'kvm', 'gcc'), async t => {
 
   t.test('a guest in another pid namespace is counted by the thread id that it has there', async t => {
     const vmm = await compile(t, ['micro-vmm'], '-pthread')
+    const machine = await mounted(t, '--source', 'stats')
     const folder = (await execa('mktemp', ['-d'])).stdout
     t.teardown(() => execa('rm', ['-r', folder]))
     const inside = `mkfifo in; ${vmm} 1 <in >out & exec 9>in; until grep -q ready out; do sleep 0.1; done;
       set -- $(head -1 out); until ${churn} ${type} 0 $4 1 1 | tee said | grep "opened 1"; do sleep 0.2; done; echo "tid $4"`
     for (const proc of ['--mount-proc', '']) {
-      const { stdout } = await run(
+      const { stdout } = await runExec(
+        machine,
         `mkdir ${folder}/x${proc}; cd ${folder}/x${proc}; $EXEC unshare -pf ${proc} timeout 15 sh -c '${inside}'`,
       )
       const [, inner] = /^opened 1 counted 1\ntid (\d+)$/.exec(stdout) ?? []
