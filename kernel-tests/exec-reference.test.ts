@@ -66,3 +66,21 @@ t.test('the live reference', needs('root', 'fuse', 'kvm', 'gcc', 'msr'), async t
     }
   })
 })
+
+t.test(
+  'states of groups, until their thread has exited',
+  needs('root', 'fuse', 'kvm', 'gcc', 'msr'),
+  async t => {
+    const mount: Mounted = await mounted(t, '--source', 'stats')
+    const program = await compile(t, ['reference-states'])
+    const vmm = await compile(t, ['micro-vmm'], '-pthread')
+    const types = (await mount.sh('cat /sys/devices/msr/type sys/devices/kvm/type')).stdout.split('\n')
+    const [msr = '', kvm = ''] = types
+    for (const seed of ['1', String(Date.now() % 1_000_000)]) {
+      const theirs = await transcript(program, [msr, '0', vmm, seed])
+      const ours = await transcript(program, [kvm, '0', vmm, seed], execOn(mount).split(' '))
+      t.equal(theirs.length, 168, 'a line for each operation')
+      t.strictSame(ours, theirs, `what the kernel does (seed ${seed})`)
+    }
+  },
+)
