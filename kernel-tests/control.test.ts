@@ -214,6 +214,11 @@ for (const transport of transports) {
         t.equal(await state(), 'off')
         ioctl(fd, PERF_EVENT_IOC_ID, id)
         t.equal(String(id[0]), (await mount.sh('cat handles/i/id')).stdout)
+        t.equal(
+          (id[0] ?? 0n) >> 32n,
+          BigInt(mount.server.pid ?? 0),
+          'far from ids of kernel events and of other mounts',
+        )
         t.throws(() => ioctl(fd, PERF_EVENT_IOC_REFRESH, 1), { code: 'EINVAL' })
         t.throws(() => ioctl(fd, TCGETS, id), { code: 'ENOTTY' })
         t.equal(poll(pollfds, 1, 0), 1, 'as on a kernel event without a buffer')

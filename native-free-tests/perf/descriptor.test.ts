@@ -69,6 +69,11 @@ t.test('PERF_EVENT_IOC_ID gives what PERF_FORMAT_ID gives, and no two events sha
   t.notSame(ids[0], ids[1])
 })
 
+t.test('ids begin above what the core is given, so that those of several cores never meet', async t => {
+  const setup = new Setup({ core: { idsAbove: 7n << 32n } })
+  t.strictSame([setup.open().id, setup.open().id], [(7n << 32n) + 1n, (7n << 32n) + 2n])
+})
+
 t.test('PERF_EVENT_IOC_RESET zeroes the count and keeps the times', async t => {
   const setup = new Setup()
   const event = setup.open({ attr: { read_format: TOTAL_TIME_ENABLED } })

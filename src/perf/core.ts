@@ -25,6 +25,8 @@ export interface PerfCoreOptions {
   readonly attrSize?: number
   /** Whose registers samples name; x64 where not given. */
   readonly arch?: SampleArch
+  /** Ids begin above this, 0 where not given: a reader of several cores tells events apart by their ids alone. */
+  readonly idsAbove?: bigint
 }
 
 export class PerfCore implements OpenEnvironment {
@@ -35,13 +37,14 @@ export class PerfCore implements OpenEnvironment {
   readonly contexts: ContextTable
   readonly eventInit: EventInit
   readonly #byPmu = new Map<Pmu, Set<PerfEvent>>()
-  #lastId = 0n
+  #lastId: bigint
 
   constructor(host: PerfHost, registry: PmuRegistry, options: PerfCoreOptions = {}) {
     this.host = host
     this.arch = options.arch ?? 'x64'
     this.attrSize = options.attrSize ?? PERF_ATTR_SIZE
     this.permissionFirst = options.permissionFirst ?? false
+    this.#lastId = options.idsAbove ?? 0n
     this.contexts = new ContextTable(host)
     this.eventInit = new EventInit(registry, this.arch)
     registry.onRevoke(pmu => this.#revoke(pmu))

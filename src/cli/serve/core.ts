@@ -28,6 +28,12 @@ import type { ToCore, ToMain } from '../../sources/messages.js'
 import { sysfs } from '../../sysfs/sysfs.js'
 import type { CoreOptions } from './core-options.js'
 
+/**
+ * perf finds a group's members by their ids alone (perf_evlist__id2sid()), those of kernel events among them, which
+ * count up from boot. The server's process id in the upper half keeps ids apart from these and from another mount's.
+ */
+const PID_SHIFT = 32n
+
 export class Core {
   readonly root: Directory
   /** The threads that are counted; whoever serves collects their exits. */
@@ -44,6 +50,7 @@ export class Core {
     const core = new PerfCore(new LinuxHost(this.tasks), registry, {
       permissionFirst: allowOther,
       attrSize,
+      idsAbove: BigInt(process.pid) << PID_SHIFT,
       arch: process.arch === 'arm64' ? 'arm64' : 'x64',
     })
     const vms = new VmList()
