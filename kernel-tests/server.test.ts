@@ -151,6 +151,16 @@ t.test(
   },
 )
 
+t.test('what the serving thread logs appears while it serves', needs('root', 'fuse'), async t => {
+  process.env.DEBUG = 'pmufs:fuse'
+  t.teardown(() => delete process.env.DEBUG)
+  const { server, ...mount } = await mounted(t, '--source', 'stats')
+  await mount.sh('cat sys/devices/kvm/type')
+  await until('the requests are logged', () => /FUSE_READ .*\n.*FUSE_RELEASE/s.test(mount.log()))
+  await end(server)
+  t.match(mount.log(), /the loop has ended/)
+})
+
 t.test('a command says whose a mount is, and that its server died', needs('root', 'fuse'), async t => {
   const { dir, server } = await mounted(t, '--source', 'demo')
   const stranger = 'setpriv --reuid=65534 --regid=65534 --clear-groups'

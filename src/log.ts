@@ -5,16 +5,17 @@
  * good part of that.
  */
 import { createRequire } from 'node:module'
-import type { Debugger } from 'debug'
+import { format } from 'node:util'
+import type { Debug, Debugger } from 'debug'
 
 type Log = ((format: string, ...values: readonly unknown[]) => void) & Pick<Debugger, 'enabled'>
 
 const silent: Log = Object.assign(() => undefined, { enabled: false })
 
-const create: (namespace: string) => Log =
-  process.env.DEBUG === undefined
-    ? () => silent
-    : (createRequire(import.meta.url)('debug') as (namespace: string) => Debugger)
+const debug: Debug | undefined =
+  process.env.DEBUG === undefined ? undefined : (createRequire(import.meta.url)('debug') as Debug)
+
+const create = (namespace: string): Log => debug?.(namespace) ?? silent
 
 export const log = {
   fuse: create('pmufs:fuse'),
@@ -25,4 +26,9 @@ export const log = {
   exec: create('pmufs:exec'),
   os: create('pmufs:os'),
   cli: create('pmufs:cli'),
+}
+
+/** Has what is logged in this thread written by somebody else: a Worker's own stderr waits for its event loop. */
+export function sendLog(write: (text: string) => void): void {
+  if (debug) debug.log = (...words: unknown[]) => write(`${format(...words)}\n`)
 }

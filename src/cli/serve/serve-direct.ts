@@ -5,7 +5,7 @@
  * A Worker that waits in poll(2) cannot be terminated, so the end is asked for: the flag is set and the bell rung.
  */
 import { once } from 'node:events'
-import { MessageChannel, Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import { log } from '../../log.js'
 import { mountDirect } from '../../os/mount-direct.js'
 import { mountAt } from '../../os/mountinfo.js'
@@ -24,14 +24,25 @@ export interface WorkerData {
   readonly wake: number
   /** One cell: not 0 when it is to end. */
   readonly stop: Int32Array
-  readonly port: import('node:worker_threads').MessagePort
+  readonly port: MessagePort
 }
 
-/** What the Worker tells besides ToMain. */
-export type WorkerNews = { readonly kind: 'serving' } | ToMain
+/** What the Worker tells besides ToMain; `print` is for standard error, which it cannot write while it serves. */
+export type WorkerNews =
+  | { readonly kind: 'serving' }
+  | { readonly kind: 'print'; readonly text: string }
+  | ToMain
 
 /** Milliseconds that the Worker has for its end before the process gives up on it. */
 const PATIENCE = 3000
+
+/** Prints what came with the Worker's end: its port tells no more of messages then. */
+function printTheLast(port: MessagePort): void {
+  for (let last = receiveMessageOnPort(port); last; last = receiveMessageOnPort(port)) {
+    const news = last.message as WorkerNews
+    if (news.kind === 'print') process.stderr.write(news.text)
+  }
+}
 
 /** Mounts and serves until stopped or unmounted. */
 export async function serveDirect({ dir, options, onMessage, firstMessages }: ServeRequest): Promise<Served> {
@@ -51,12 +62,17 @@ export async function serveDirect({ dir, options, onMessage, firstMessages }: Se
   const workerData: WorkerData = { options, device, wake, stop, port: port2 }
   const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, transferList: [port2] })
   const serving = new Promise<void>(resolve => {
-    port.on('message', (news: WorkerNews) => (news.kind === 'serving' ? resolve() : onMessage(news)))
+    port.on('message', (news: WorkerNews) => {
+      if (news.kind === 'serving') resolve()
+      else if (news.kind === 'print') process.stderr.write(news.text)
+      else onMessage(news)
+    })
   })
   const ended = new Promise<void>((resolve, reject) => {
     worker.once('error', reject)
     worker.once('exit', () => resolve())
   }).finally(() => {
+    printTheLast(port)
     port.close()
     unmount(dir, mounted)
   })

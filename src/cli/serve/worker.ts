@@ -3,7 +3,7 @@ import { receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { REQUEST_BUFFER_SIZE } from '../../fuse/limits.js'
 import { serve } from '../../fuse/serve.js'
 import { FuseServer } from '../../fuse/server.js'
-import { log } from '../../log.js'
+import { log, sendLog } from '../../log.js'
 import { DevFuse } from '../../os/fuse-device.js'
 import { PollWaiter } from '../../os/waiter.js'
 import { drain } from '../../os/wake.js'
@@ -14,13 +14,16 @@ import type { WorkerData, WorkerNews } from './serve-direct.js'
 const { options, device: fd, wake, stop, port } = workerData as WorkerData
 const tell = (news: WorkerNews): void => port.postMessage(news)
 
+const print = (text: string): void => tell({ kind: 'print', text })
+sendLog(print)
+
 const core = new Core(options, tell)
 const device = new DevFuse(fd, REQUEST_BUFFER_SIZE)
 const server = new FuseServer(core.root, {
   owner: options.owner,
   allowOther: options.allowOther,
   send: message => device.send(message),
-  report: message => process.stderr.write(`pmufs: ${message}\n`),
+  report: message => print(`pmufs: ${message}\n`),
 })
 
 /** Takes every message that has come; false when it is time to end. */
