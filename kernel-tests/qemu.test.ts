@@ -132,3 +132,15 @@ t.test('guests that do not answer', needs('root', 'fuse', 'kvm', 'qemu'), async 
     t.match(other.log(), new RegExp(good.socket))
   })
 })
+
+t.test(
+  "a guest's name does nothing to the terminal that shows it",
+  needs('root', 'fuse', 'kvm', 'qemu'),
+  async t => {
+    const guest = await qemu(t, { name: 'web\u001b]0;evil\u0007\u202e' })
+    const mount = await mounted(t, '--qmp', guest.socket)
+    await until('the guest is named', () => mount.log().includes('web'))
+    t.match(mount.log(), /counting web\?\]0;evil\?\?: process/)
+    t.ok((await mount.sh('ls vms')).stdout.split('\n').includes(`pid-${guest.process.pid}`))
+  },
+)

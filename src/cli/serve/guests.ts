@@ -14,6 +14,7 @@ import type { ToCore, ToMain, VmDescription } from '../../sources/messages.js'
 import { systemTimers } from '../../sources/timers.js'
 import type { TracepointCatalogue } from '../../sources/tracepoint/catalogue.js'
 import type { Uncounted } from '../../sources/uncounted.js'
+import { printable } from '../printable.js'
 import type { Served } from './served.js'
 
 /** What the command line says about guests. */
@@ -94,7 +95,7 @@ export class Guests {
     const others = this.#main.uncounted.map(
       each => `not counting ${whoIs(each)}: ${each.reason}; ${each.remedy}`,
     )
-    return [...vms, ...others].map(line => `${line}\n`).join('')
+    return [...vms, ...others].map(line => `${printable(line)}\n`).join('')
   }
 
   async stop(): Promise<void> {
