@@ -161,6 +161,27 @@ t.test('what the serving thread logs appears while it serves', needs('root', 'fu
   t.match(mount.log(), /the loop has ended/)
 })
 
+t.test('behind a server that is stopped', needs('root', 'fuse'), async t => {
+  const { dir, server } = await mounted(t, '--source', 'stats')
+  const script =
+    'exec 3<>control 4<sys/devices/kvm/type; read -r line; exec 3>&- 4<&-; echo closed; exec cat sys/devices/kvm/type'
+  const client = spawn('bash', ['-c', script], { cwd: dir, stdio: ['pipe', 'pipe', 'ignore'] })
+  t.teardown(() => {
+    server.kill('SIGCONT')
+    return end(client, 'SIGKILL')
+  })
+  await until(
+    'the files are open',
+    async () => (await shell(`test -e /proc/${client.pid}/fd/4`, '/')).exitCode === 0,
+  )
+  server.kill('SIGSTOP')
+  client.stdin.write('\n')
+  const [printed] = (await once(client.stdout, 'data')) as [Buffer]
+  t.equal(String(printed), 'closed\n', 'close(2) does not wait')
+  client.kill('SIGKILL')
+  t.strictSame(await once(client, 'exit'), [null, 'SIGKILL'], 'who waits for it can be killed')
+})
+
 t.test('a command says whose a mount is, and that its server died', needs('root', 'fuse'), async t => {
   const { dir, server } = await mounted(t, '--source', 'demo')
   const stranger = 'setpriv --reuid=65534 --regid=65534 --clear-groups'

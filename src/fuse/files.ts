@@ -40,8 +40,13 @@ import type { FuseRequest } from './request.js'
 type OpenOut = Partial<Decoded<typeof fuse_open_out>>
 type WriteOut = Partial<Decoded<typeof fuse_write_out>>
 
-/** A stream's FLUSH would make each close(2) wait for the server, and old kernels know NONSEEKABLE only. */
-const STREAM_FLAGS = FOPEN_DIRECT_IO | FOPEN_STREAM | FOPEN_NONSEEKABLE | FOPEN_NOFLUSH
+/**
+ * A FLUSH would make each close(2) wait for the server, those of a child that inherited the descriptor too: behind a
+ * server that is stopped its parent would sleep in vfork(2) where no signal reaches it.
+ */
+const FILE_FLAGS = FOPEN_DIRECT_IO | FOPEN_NOFLUSH
+/** Old kernels know NONSEEKABLE only. */
+const STREAM_FLAGS = FILE_FLAGS | FOPEN_STREAM | FOPEN_NONSEEKABLE
 
 /** Opens a file. */
 export function open(
@@ -52,7 +57,7 @@ export function open(
   permit(node.attributes(), caller, openMask(input.flags))
   return chain<OpenFile, OpenOut>(node.open(input.flags, caller), file => ({
     fh: connection.handles.openFile(file),
-    open_flags: file.isStream ? STREAM_FLAGS : FOPEN_DIRECT_IO,
+    open_flags: file.isStream ? STREAM_FLAGS : FILE_FLAGS,
   }))
 }
 
