@@ -37,9 +37,8 @@ export function readSize(read_format: bigint, nr_siblings: number): number {
   return U64 * (isGroup ? 1 + times + (nr_siblings + 1) * one : times + one)
 }
 
-/** Brings count and times of one event up to date. */
+/** Brings count and times of one event up to date; its thread's exit is settled already, as each asks the kernel. */
 export function perf_event_read(event: PerfEvent): void {
-  settle(event)
   atOnce(event, () => {
     retry(event)
     if (event.isEnabled) updateTime(event)
@@ -49,7 +48,6 @@ export function perf_event_read(event: PerfEvent): void {
 
 /** The same for a whole group, read by its PMU at one moment. */
 function readGroup(leader: PerfEvent): void {
-  settle(leader)
   const members = groupOf(leader)
   atOnce(leader, () => {
     retry(leader)
@@ -72,6 +70,7 @@ export interface EventValue {
 
 /** Reads one event: its own count and times, up to date. */
 export function perf_event_read_value(event: PerfEvent): EventValue {
+  settle(event)
   perf_event_read(event)
   return { count: event.count, enabled: event.total_time_enabled, running: event.total_time_running }
 }
