@@ -1,7 +1,7 @@
 /** The server's life: how it starts, ends, is ended, recovers, and what it refuses. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
@@ -180,6 +180,20 @@ t.test('behind a server that is stopped', needs('root', 'fuse'), async t => {
   t.equal(String(printed), 'closed\n', 'close(2) does not wait')
   client.kill('SIGKILL')
   t.strictSame(await once(client, 'exit'), [null, 'SIGKILL'], 'who waits for it can be killed')
+})
+
+t.test('--daemon keeps no log in a folder that others can write', needs('root', 'fuse'), async t => {
+  const dir = folder(t)
+  const runtime = t.testdir()
+  chmodSync(runtime, 0o777)
+  const { exitCode, stderr } = await execa(process.execPath, [pmufs, 'mount', dir, '--daemon'], {
+    reject: false,
+    timeout: 30_000,
+    env: { XDG_RUNTIME_DIR: runtime },
+  })
+  t.equal(exitCode, 1)
+  t.match(stderr, /not this user's alone to write; set XDG_RUNTIME_DIR/)
+  t.notOk(isMounted(dir))
 })
 
 t.test('a command says whose a mount is, and that its server died', needs('root', 'fuse'), async t => {

@@ -1,5 +1,5 @@
 /** `pmufs mount`: checks the folder, finds the guests, serves until told to stop or unmounted. */
-import { mkdirSync, statSync } from 'node:fs'
+import { lstatSync, mkdirSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { log } from '../log.js'
@@ -46,6 +46,17 @@ async function mountpoint(dir: string): Promise<string> {
   return path
 }
 
+const OTHERS_WRITE = 0o022
+
+/** Others could have made the folder first, or lent theirs, with a link in it to a file of this user. */
+function checkOwnFolder(path: string): void {
+  const status = lstatSync(path)
+  if (status.isDirectory() && status.uid === process.geteuid?.() && (status.mode & OTHERS_WRITE) === 0) return
+  throw new CommandError(
+    `Cannot keep a log in "${path}": it is not this user's alone to write; set XDG_RUNTIME_DIR to a folder that is`,
+  )
+}
+
 /** The log of a server in the background: in a folder that only its user can write. */
 function logPath(dir: string): string {
   const runtime =
@@ -53,6 +64,7 @@ function logPath(dir: string): string {
     (process.getuid?.() === 0 ? '/run' : join(tmpdir(), `pmufs-${process.getuid?.()}`))
   const folder = join(runtime, 'pmufs')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
+  for (const each of [runtime, folder]) checkOwnFolder(each)
   return join(folder, `${dir.slice(1).replaceAll('/', '-')}.log`)
 }
 
