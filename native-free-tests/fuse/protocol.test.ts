@@ -131,8 +131,8 @@ const READ_A = `
   0100000000000000 0100000000000000 02000000 00000000 | handle 1, offset 1, 2 bytes
   0000000000000000 00000000 00000000`
 
-t.test('OPEN answers a handle with direct I/O', async t => {
-  exchange(t, [LOOKUP_A, OPEN_A], '20000000 00000000 0400000000000000 0100000000000000 01000000 00000000')
+t.test('OPEN answers a handle with direct I/O and no FLUSH', async t => {
+  exchange(t, [LOOKUP_A, OPEN_A], '20000000 00000000 0400000000000000 0100000000000000 21000000 00000000')
 })
 
 t.test('READ answers no more bytes than were asked for', async t => {
