@@ -258,7 +258,7 @@ t.test('the PMU sees the callbacks in the order of the kernel', async t => {
 })
 
 t.test('a callback that throws leaves the lists as they should be', async t => {
-  for (const callback of ['add', 'del', 'read', 'start_txn(1)', 'pmu_disable', 'destroy']) {
+  for (const callback of ['add', 'del', 'start_txn(1)', 'pmu_disable', 'destroy']) {
     const setup = new Setup()
     setup.pmu.throwsIn = callback
     const event = setup.open({ attr: { read_format: times } })
@@ -269,6 +269,22 @@ t.test('a callback that throws leaves the lists as they should be', async t => {
     perf_release(event)
     t.equal(setup.core.eventCount, 0, `${callback}: nothing is left`)
     t.equal(setup.task.references, 0, `${callback}: the thread is released`)
+  }
+})
+
+t.test('a read fails with EIO where the PMU throws, alone or in a group', async t => {
+  for (const read_format of [times, times | PERF_FORMAT_GROUP]) {
+    const setup = new Setup()
+    const event = setup.open({ attr: { read_format } })
+    setup.pmu.throwsIn = 'read'
+    setup.run(3n)
+    t.throws(() => values(event), { code: 'EIO' })
+    t.equal(setup.pmu.log.includes('cancel_txn'), read_format !== times, 'a transaction is ended')
+    setup.pmu.throwsIn = undefined
+    setup.run(4n)
+    t.ok(values(event).includes(7n), 'time runs')
+    perf_release(event)
+    t.equal(setup.core.eventCount, 0)
   }
 })
 

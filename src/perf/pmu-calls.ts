@@ -52,8 +52,11 @@ export function callStop(event: PerfEvent, flags: number): void {
   guarded(event.pmu, 'stop', () => event.pmu.stop(event, flags), undefined)
 }
 
-export function callRead(event: PerfEvent): void {
-  guarded(event.pmu, 'read', () => event.pmu.read(event), undefined)
+/** Has the count folded in. The kernel's callback cannot fail; one that throws must not pass for a count. */
+export function callRead(event: PerfEvent): Failure | undefined {
+  const { pmu } = event
+  const read = (): undefined => pmu.read(event) as undefined
+  return guarded<Failure | undefined>(pmu, 'read', read, broken(pmu, 'read'))
 }
 
 export function callCheckPeriod(event: PerfEvent, value: bigint): Failure | undefined {

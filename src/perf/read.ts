@@ -4,7 +4,7 @@
  * The layout is that of the descriptor that is read; a GROUP read on any member gives the whole group, the leader
  * first. The times of a group are its leader's.
  */
-import { ErrnoError } from '../abi/errno.js'
+import { ErrnoError, type Failure, orThrow } from '../abi/errno.js'
 import {
   PERF_EVENT_STATE_ACTIVE,
   PERF_EVENT_STATE_ERROR,
@@ -37,13 +37,17 @@ export function readSize(read_format: bigint, nr_siblings: number): number {
   return U64 * (isGroup ? 1 + times + (nr_siblings + 1) * one : times + one)
 }
 
-/** Brings count and times of one event up to date; its thread's exit is settled already, as each asks the kernel. */
+/**
+ * Brings count and times of one event up to date; its thread's exit is settled already, as each asks the kernel.
+ *
+ * @throws {ErrnoError} EIO when its PMU's callback threw
+ */
 export function perf_event_read(event: PerfEvent): void {
   atOnce(event, () => {
     retry(event)
     if (event.isEnabled) updateTime(event)
   })
-  if (event.state === PERF_EVENT_STATE_ACTIVE) callRead(event)
+  if (event.state === PERF_EVENT_STATE_ACTIVE) orThrow(callRead(event))
 }
 
 /** The same for a whole group, read by its PMU at one moment. */
@@ -54,11 +58,13 @@ function readGroup(leader: PerfEvent): void {
     for (const event of members) if (event.isEnabled) updateTime(event)
   })
   if (leader.state !== PERF_EVENT_STATE_ACTIVE) return
+  let failure: Failure | undefined
   const readMembers = () => {
-    for (const event of members) if (event.state === PERF_EVENT_STATE_ACTIVE) callRead(event)
-    return true
+    for (const event of members) if (event.state === PERF_EVENT_STATE_ACTIVE) failure ??= callRead(event)
+    return failure === undefined
   }
   transaction((leader.pmu_ctx ?? leader).pmu, PERF_PMU_TXN_READ, readMembers, () => undefined)
+  orThrow(failure)
 }
 
 /** What an event has counted, and the nanoseconds that it was enabled and running. */
