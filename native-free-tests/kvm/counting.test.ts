@@ -6,7 +6,7 @@ import {
   PERF_HES_STOPPED,
   PERF_HES_UPTODATE,
 } from '../../src/abi/perf-event.js'
-import { countBetween } from '../../src/kvm/followed.js'
+import { countBetween } from '../../src/perf/count-between.js'
 import { fakeTask, machine, refusal } from './support/machine.js'
 
 const MAX = (1n << 64n) - 1n

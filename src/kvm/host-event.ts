@@ -9,9 +9,9 @@ import type { Failure } from '../abi/errno.js'
 import { PERF_EF_START, PERF_EF_UPDATE, PERF_HES_STOPPED, PERF_HES_UPTODATE } from '../abi/perf-event.js'
 import { wrap64 } from '../abi/struct.js'
 import { log } from '../log.js'
+import { countBetween } from '../perf/count-between.js'
 import type { PerfEvent } from '../perf/event.js'
 import type { Counted } from './counted.js'
-import { countBetween } from './followed.js'
 
 /** What `pmu_private` holds. Counterpart: struct event_data of the patch. */
 export class event_data {

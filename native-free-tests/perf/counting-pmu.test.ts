@@ -1,0 +1,147 @@
+/** PMUs that are made of functions: threadPmu(), cpuPmu() and machinePmu(). */
+import t from 'tap'
+import { ErrnoError, Failure, orThrow } from '../../src/abi/errno.js'
+import { attrOf } from '../../src/abi/perf-event-attr.js'
+import { type CountedEvent, cpuPmu, machinePmu, threadPmu } from '../../src/perf/counting-pmu.js'
+import { perf_event_read_value } from '../../src/perf/event-file.js'
+import { disable, enable } from '../../src/perf/lifecycle.js'
+import type { Pmu } from '../../src/perf/pmu.js'
+import { ROOT } from './support/fake-host.js'
+import { Setup } from './support/setup.js'
+
+/** A core with this PMU, and a way to open its events. */
+function setup(pmu: Pmu) {
+  const made = new Setup()
+  const { type } = orThrow(made.registry.register(pmu))
+  const open = (config: bigint, { pid = made.task.tid, cpu = -1, ...attr } = {}) =>
+    made.core.perf_event_open({
+      attr: attrOf({ type, config, ...attr }),
+      pid,
+      cpu,
+      group_fd: -1,
+      flags: 0n,
+      caller: ROOT,
+    })
+  return { open, task: made.task }
+}
+
+/** A statistic that a test moves. */
+function statistic<Target>(name = 'one') {
+  const state = { value: 100n as unknown, asked: [] as Target[] }
+  const event: CountedEvent<Target> = {
+    name,
+    count(target) {
+      state.asked.push(target)
+      if (state.value instanceof Error) throw state.value
+      return state.value as bigint
+    },
+  }
+  return { state, event }
+}
+
+const count = (event: unknown) => perf_event_read_value(orThrow(event as never)).count
+
+const files = ({ attr_groups }: Pmu) =>
+  Object.fromEntries(
+    attr_groups.flatMap(({ name, attrs }) => attrs.map(attr => [`${name ?? ''}/${attr.name}`, attr.show()])),
+  )
+
+t.test('a thread PMU counts what its function grows by while the event is enabled', async t => {
+  const { state, event } = statistic<{ tid: number }>()
+  const { open, task } = setup(threadPmu({ name: 'made', events: [event] }))
+  const opened = orThrow(open(0n))
+  t.equal(count(opened), 0n)
+  state.value = 107n
+  t.equal(count(opened), 7n)
+  disable(opened)
+  state.value = 1000n
+  t.equal(count(opened), 7n, 'not while it is off')
+  enable(opened)
+  state.value = 1003n
+  t.equal(count(opened), 10n)
+  state.value = 2n
+  t.equal(count(opened), 12n, 'one that went down counts from 0')
+  t.ok(state.asked.every(({ tid }) => tid === task.tid))
+})
+
+t.test('a count that is gone keeps what it was', async t => {
+  const { state, event } = statistic()
+  const { open } = setup(threadPmu({ name: 'made', events: [event] }))
+  const opened = orThrow(open(0n))
+  state.value = 105n
+  t.equal(count(opened), 5n)
+  for (const gone of [undefined, new ErrnoError('ENOENT'), new ErrnoError('ESRCH')]) {
+    state.value = gone
+    t.equal(count(opened), 5n)
+  }
+  state.value = 106n
+  t.equal(count(opened), 6n)
+
+  state.value = undefined
+  const late = orThrow(open(0n))
+  state.value = 50n
+  t.equal(count(late), 0n, 'one that cannot be read at first counts from its first value')
+  state.value = 53n
+  t.equal(count(late), 3n)
+})
+
+t.test('a function that throws or gives no bigint makes a read EIO', async t => {
+  const { state, event } = statistic()
+  const { open } = setup(threadPmu({ name: 'made', events: [event] }))
+  const opened = orThrow(open(0n))
+  for (const wrong of [new Error('on purpose'), 5, null]) {
+    state.value = wrong
+    t.throws(() => count(opened), { code: 'EIO' })
+  }
+  state.value = 101n
+  t.equal(count(opened), 1n, 'and it goes on')
+})
+
+t.test('the files show ids by place, units and scales', async t => {
+  const events = [
+    { name: 'first', count: () => 0n },
+    { name: 'second', unit: 'Bytes', scale: '0.5', count: () => 0n },
+  ]
+  t.strictSame(files(threadPmu({ name: 'made', events })), {
+    'events/first': 'event=0x00\n',
+    'events/second': 'event=0x01\n',
+    'events/second.unit': 'Bytes\n',
+    'events/second.scale': '0.5\n',
+    'format/event': 'config:0-63\n',
+  })
+  t.equal(files(machinePmu({ name: 'made', events }))['/cpumask'], '0\n')
+})
+
+t.test('a list of events that perf could not name is refused', async t => {
+  const event = (name: string) => ({ name, count: () => 0n })
+  t.throws(() => threadPmu({ name: 'made', events: [event('a-b')] }), { code: 'EINVAL', message: /"a-b"/ })
+  t.throws(() => threadPmu({ name: 'made', events: [event('a'), event('a')] }), { code: 'EINVAL' })
+})
+
+t.test('each kind of PMU refuses what it does not count', async t => {
+  const event = { name: 'one', count: () => 0n }
+  const refusals: readonly [Pmu, Parameters<ReturnType<typeof setup>['open']>, string | undefined][] = [
+    [threadPmu({ name: 'made', events: [event] }), [0n], undefined],
+    [threadPmu({ name: 'made', events: [event] }), [1n], 'EINVAL'],
+    [threadPmu({ name: 'made', events: [event] }), [0n, { pid: -1, cpu: 0 }], 'EOPNOTSUPP'],
+    [threadPmu({ name: 'made', events: [event] }), [0n, { cpu: 0 }], 'EOPNOTSUPP'],
+    [cpuPmu({ name: 'made', events: [event] }), [0n], 'EINVAL'],
+    [cpuPmu({ name: 'made', events: [event] }), [0n, { pid: -1, cpu: 1 }], undefined],
+    [machinePmu({ name: 'made', events: [event] }), [0n], 'EINVAL'],
+    [machinePmu({ name: 'made', events: [event] }), [0n, { pid: -1, cpu: 0 }], undefined],
+    [machinePmu({ name: 'made', events: [event] }), [0n, { pid: -1, cpu: 1 }], 'EINVAL'],
+  ]
+  for (const [pmu, args, errno] of refusals) {
+    const opened = setup(pmu).open(...args)
+    t.equal(opened instanceof Failure ? opened.code : undefined, errno, JSON.stringify([args[1], errno]))
+  }
+})
+
+t.test('a CPU PMU asks its function for the CPU of the event', async t => {
+  const { state, event } = statistic<number>()
+  const { open } = setup(cpuPmu({ name: 'made', events: [event] }))
+  const opened = orThrow(open(0n, { pid: -1, cpu: 1 }))
+  state.value = 103n
+  t.equal(count(opened), 3n)
+  t.ok(state.asked.every(cpu => cpu === 1))
+})
