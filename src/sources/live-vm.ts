@@ -19,6 +19,9 @@ const isSame = (vcpu: LiveVcpu, description: VcpuDescription): boolean =>
   vcpu.startTime === description.startTime &&
   vcpu.hasStats === hasStats(description)
 
+/** What is known of a VM wherever it was found. */
+type LivingVm = Pick<VmDescription, 'name' | 'tgid' | 'startTime' | 'isReal' | 'vcpus'>
+
 export class LiveVm implements Vm {
   readonly name: string
   readonly tgid: number
@@ -28,7 +31,7 @@ export class LiveVm implements Vm {
   whole: WholeSource | undefined
   #vcpus: readonly LiveVcpu[] = []
 
-  constructor(description: VmDescription, source: CountSource) {
+  constructor(description: LivingVm, source: CountSource) {
     // A name that no folder may have: the list makes `pid-N` of it.
     this.name = description.name ?? ''
     this.tgid = description.tgid
