@@ -13,7 +13,8 @@ const folders = {
   exec: { imports: ['abi'], types: ['os'] },
   sources: { imports: ['abi'], types: ['perf', 'kvm', 'os'] },
   os: { imports: ['abi'], types: ['perf', 'sources', 'fuse', 'exec'] },
-  cli: { imports: ['abi', 'perf', 'kernfs', 'kvm', 'sysfs', 'control', 'fuse', 'exec', 'sources', 'os'] },
+  serve: { imports: ['abi', 'perf', 'kernfs', 'kvm', 'sysfs', 'control', 'fuse', 'sources', 'os'] },
+  cli: { imports: ['abi', 'control', 'exec', 'os', 'serve', 'sources'] },
 }
 
 const inSrc = names => `^src/(${names.join('|')})/`
@@ -42,6 +43,12 @@ module.exports = {
   forbidden: [
     ...direction,
     {
+      name: 'examples-use-the-entry-only',
+      severity: 'error',
+      from: { path: '^examples/' },
+      to: { path: '^(src|dist)/', pathNot: '^src/pmufs[.]ts$' },
+    },
+    {
       name: 'no-cycles',
       severity: 'error',
       from: {},
@@ -54,9 +61,9 @@ module.exports = {
       to: { path: 'node_modules/(koffi|fuse-native)' },
     },
     {
-      name: 'machine-in-os-and-cli-only',
+      name: 'machine-in-os-serve-and-cli-only',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(os|cli)/' },
+      from: { path: '^src/', pathNot: '^src/(os|serve|cli)/' },
       to: { path: '^(node:)?(child_process|net|http|fs|fs/promises|worker_threads|os)$' },
     },
     {

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import { cruise } from 'dependency-cruiser'
 import extractTSConfig from 'dependency-cruiser/config-utl/extract-ts-config'
 
-const folders = ['src', 'native-free-tests', 'kernel-tests', 'bench']
+const folders = ['src', 'native-free-tests', 'kernel-tests', 'bench', 'examples']
 const config = createRequire(import.meta.url)('../.dependency-cruiser.cjs')
 const listed = execFileSync(
   'git',

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { log } from '../log.js'
 import { spawnDetached } from '../os/daemon.js'
-import { recoverMount } from '../os/mount-state.js'
-import { mountPath } from '../os/mountinfo.js'
+import { findTracepoints } from '../serve/find-tracepoints.js'
+import { Guests, type GuestsOptions } from '../serve/guests.js'
+import { mountpoint } from '../serve/mountpoint.js'
+import { serveDirect } from '../serve/serve-direct.js'
+import type { Served } from '../serve/served.js'
 import { CommandError, report } from './fail.js'
-import { findTracepoints } from './serve/find-tracepoints.js'
-import { Guests, type GuestsOptions } from './serve/guests.js'
-import { serveDirect } from './serve/serve-direct.js'
-import type { Served } from './serve/served.js'
+import { printable } from './printable.js'
 
 /** The options of the command line. */
 export interface MountOptions extends GuestsOptions {
@@ -20,30 +20,6 @@ export interface MountOptions extends GuestsOptions {
   readonly strict?: true
   readonly kvm: boolean
   readonly maxHandles: number
-}
-
-/** The folder to mount on, free of what a server that died has left. */
-async function mountpoint(dir: string): Promise<string> {
-  const stateless = new CommandError(
-    `Cannot mount at "${dir}": it is not a folder; make one with "mkdir ${dir}"`,
-  )
-  let path: string
-  try {
-    path = mountPath(dir)
-  } catch {
-    throw stateless
-  }
-  const state = await recoverMount(path)
-  if (state === 'served')
-    throw new CommandError(
-      `Cannot mount at "${path}": it is served already; unmount it with "pmufs umount ${path}"`,
-    )
-  if (state === 'hung')
-    throw new CommandError(
-      `Cannot mount at "${path}": a server there does not answer; unmount it with "pmufs umount ${path}"`,
-    )
-  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw stateless
-  return path
 }
 
 const OTHERS_WRITE = 0o022
@@ -97,7 +73,17 @@ function interrupted(): Promise<void> {
 const transports = {
   direct: serveDirect,
   libfuse: async (...args: Parameters<typeof serveDirect>) =>
-    (await import('./serve/serve-libfuse.js')).serveLibfuse(...args),
+    (await import('../serve/serve-libfuse.js')).serveLibfuse(...args),
+}
+
+/** Stops the server; a thread of it that hangs would keep this process from its own end. */
+async function stopServer(served: Served | undefined): Promise<void> {
+  try {
+    await served?.stop()
+  } catch (error) {
+    report(error)
+    process.kill(process.pid, 'SIGKILL')
+  }
 }
 
 async function serveUntilTheEnd(dir: string, options: MountOptions): Promise<void> {
@@ -122,12 +108,14 @@ async function serveUntilTheEnd(dir: string, options: MountOptions): Promise<voi
       },
       firstMessages: guests.takeMessages(),
       onMessage: message => guests.receive(message),
+      onReport: message => process.stderr.write(`pmufs: ${message}\n`),
     })
     guests.follow(served)
-    process.stdout.write(`mounted at ${dir}\n${guests.summary()}`)
+    const summary = guests.summary().map(line => `${printable(line)}\n`)
+    process.stdout.write(`mounted at ${dir}\n${summary.join('')}`)
     await Promise.race([served.ended, end])
   } finally {
-    await served?.stop()
+    await stopServer(served)
     await guests.stop()
     clearInterval(alive)
   }

@@ -1,8 +1,7 @@
 /** What the tracepoints of this host's KVM can count for a mount, looked up once. */
-import { ErrnoError } from '../../abi/errno.js'
-import { checkKernelCounting, kvmKind, withKvmFormats } from '../../os/tracepoints.js'
-import { type TracepointCatalogue, tracepointCatalogue } from '../../sources/tracepoint/catalogue.js'
-import { CommandError } from '../fail.js'
+import { ErrnoError } from '../abi/errno.js'
+import { checkKernelCounting, kvmKind, withKvmFormats } from '../os/tracepoints.js'
+import { type TracepointCatalogue, tracepointCatalogue } from '../sources/tracepoint/catalogue.js'
 import type { GuestsOptions } from './guests.js'
 
 const sources: readonly GuestsOptions['source'][] = ['auto', 'tracepoint', 'demo']
@@ -20,12 +19,12 @@ function lookUp(): TracepointCatalogue {
 /**
  * The catalogue, or undefined where the source that was asked for is another.
  *
- * @throws {CommandError} when tracepoints alone were asked for, and cannot be counted
+ * @throws {ErrnoError} EOPNOTSUPP when tracepoints alone were asked for, and cannot be counted
  */
 export function findTracepoints(source: GuestsOptions['source']): TracepointCatalogue | undefined {
   if (!sources.includes(source)) return undefined
   const catalogue = lookUp()
   if (source === 'tracepoint' && catalogue.problem !== undefined)
-    throw new CommandError(`Cannot count by tracepoints: ${catalogue.problem}`)
+    throw new ErrnoError('EOPNOTSUPP', `Cannot count by tracepoints: ${catalogue.problem}`)
   return catalogue
 }

@@ -2,24 +2,25 @@
  * The guests of a mount, in the main thread: discovery, QMP, and the demo guest where nothing else can be counted.
  * What is found before the mount is served waits for it.
  */
-import { knownCounts } from '../../kvm/event-table.js'
-import { log } from '../../log.js'
-import { debugfsView } from '../../os/debugfs.js'
-import { type DemoProcess, startDemo } from '../../os/demo-process.js'
-import { descriptors } from '../../os/descriptors.js'
-import { procView } from '../../os/proc-view.js'
-import { connectSocket } from '../../os/unix-socket.js'
-import { GuestsMain } from '../../sources/guests-main.js'
-import type { ToCore, ToMain, VmDescription } from '../../sources/messages.js'
-import { systemTimers } from '../../sources/timers.js'
-import type { TracepointCatalogue } from '../../sources/tracepoint/catalogue.js'
-import type { Uncounted } from '../../sources/uncounted.js'
-import { printable } from '../printable.js'
+import { knownCounts } from '../kvm/event-table.js'
+import { log } from '../log.js'
+import { debugfsView } from '../os/debugfs.js'
+import { type DemoProcess, startDemo } from '../os/demo-process.js'
+import { descriptors } from '../os/descriptors.js'
+import { procView } from '../os/proc-view.js'
+import { connectSocket } from '../os/unix-socket.js'
+import { GuestsMain } from '../sources/guests-main.js'
+import type { ToCore, ToMain, VmDescription } from '../sources/messages.js'
+import { systemTimers } from '../sources/timers.js'
+import type { TracepointCatalogue } from '../sources/tracepoint/catalogue.js'
+import type { Uncounted } from '../sources/uncounted.js'
 import type { Served } from './served.js'
 
 /** What the command line says about guests. */
 export interface GuestsOptions {
   readonly source: 'auto' | 'qmp' | 'stats' | 'tracepoint' | 'demo'
+  /** Whether `auto` starts the demo guest where nothing else can be counted; it does where this is not given. */
+  readonly demoIfNone?: boolean
   readonly qmp: readonly string[]
   /** Milliseconds. */
   readonly fetchTimeout: number
@@ -68,9 +69,10 @@ export class Guests {
 
   /** Looks for guests, and starts the demo guest where it is asked for or nothing else can be counted. */
   async start(): Promise<void> {
-    const { source } = this.#options
+    const { source, demoIfNone = true } = this.#options
     if (source !== 'demo') await this.#main.start()
-    if (source === 'demo' || (source === 'auto' && this.#main.vms.length === 0)) await this.#startDemo()
+    if (source === 'demo' || (source === 'auto' && demoIfNone && this.#main.vms.length === 0))
+      await this.#startDemo()
   }
 
   /** What the core is to be told first. */
@@ -90,12 +92,12 @@ export class Guests {
   }
 
   /** Who is counted, and who is not and why: a line each. */
-  summary(): string {
+  summary(): readonly string[] {
     const vms = this.#main.vms.map(vm => `counting ${this.#describe(vm)}`)
     const others = this.#main.uncounted.map(
       each => `not counting ${whoIs(each)}: ${each.reason}; ${each.remedy}`,
     )
-    return [...vms, ...others].map(line => `${printable(line)}\n`).join('')
+    return [...vms, ...others]
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,6 @@
-/** How the core behaves: plain data, which crosses to the Worker. */
-import type { TracepointCatalogue } from '../../sources/tracepoint/catalogue.js'
+/** How the core behaves and what it is told: plain data, which crosses to the Worker. */
+import type { ToCore } from '../sources/messages.js'
+import type { TracepointCatalogue } from '../sources/tracepoint/catalogue.js'
 
 /** What the command line and the machine decide. */
 export interface CoreOptions {
@@ -16,3 +17,6 @@ export interface CoreOptions {
   /** How many events may be open. */
   readonly maxHandles: number
 }
+
+/** What the core is told: of guests, and to ask the program's own sources who runs now. */
+export type ToServer = ToCore | { readonly kind: 'look' }
