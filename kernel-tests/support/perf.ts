@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { execOn, plainNode } from './exec.js'
 import type { Mounted } from './mounted.js'
 
-/** Runs `perf stat -x,` with these options under `pmufs exec` while `window` happens; the lines of KVM's events. */
+/** Runs `perf stat -x,` with these options under `pmufs exec` while `window` happens; the lines of PMUs' events. */
 export async function perfStat(
   mount: Mounted,
   options: readonly string[],
@@ -34,7 +34,7 @@ export async function perfStat(
     await exited
     return readFileSync(out, 'utf8')
       .split('\n')
-      .filter(line => line.includes(',kvm'))
+      .filter(line => /,\w+\//.test(line))
   } finally {
     perf.kill()
     rmSync(folder, { recursive: true })
