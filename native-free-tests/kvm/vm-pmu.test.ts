@@ -1,87 +1,34 @@
-/** The PMU `kvm_vm`: what it refuses, what it sums up, and VMs and vCPUs that come and go, under the perf core. */
+/** The PMU `kvm_vm`: what it is, what it refuses, and what it sums up, under the perf core. */
 import t from 'tap'
-import { Failure, orThrow } from '../../src/abi/errno.js'
+import { orThrow } from '../../src/abi/errno.js'
 import { PERF_EVENT_IOC_DISABLE, PERF_EVENT_IOC_ENABLE } from '../../src/abi/perf-event.js'
-import { attrOf, type perf_event_attr } from '../../src/abi/perf-event-attr.js'
+import { attrOf } from '../../src/abi/perf-event-attr.js'
 import { Arming } from '../../src/kvm/arming.js'
-import { KvmPmu } from '../../src/kvm/kvm-pmu.js'
 import type { CountSource, Vcpu } from '../../src/kvm/vm.js'
 import { VmList } from '../../src/kvm/vm-list.js'
 import { VmPmu } from '../../src/kvm/vm-pmu.js'
 import { PerfCore } from '../../src/perf/core.js'
-import type { PerfEvent } from '../../src/perf/event.js'
-import { perf_ioctl, perf_read, perf_release } from '../../src/perf/event-file.js'
-import type { Refresher } from '../../src/perf/pmu.js'
+import { perf_release } from '../../src/perf/event-file.js'
 import { PmuRegistry } from '../../src/perf/registry.js'
 import { ComposedSource } from '../../src/sources/composed-source.js'
 import { FakeRefresher } from '../../src/sources/fake/fake-refresher.js'
-import { FakeSource, type FakeSourceOptions } from '../../src/sources/fake/fake-source.js'
+import { FakeSource } from '../../src/sources/fake/fake-source.js'
 import { FakeVm } from '../../src/sources/fake/fake-vm.js'
 import { FakeWhole } from '../../src/sources/fake/fake-whole.js'
-import { fakeHost, fakeTask } from './support/fake-host.js'
+import { fakeHost } from './support/fake-host.js'
 import { refusal } from './support/machine.js'
-
-const KVM = 4096
-const KVM_VM = 4097
-/** The CPU that cpumask shows. */
-const CPU = 1
-const caller = { uid: 0, gid: 0, tid: 1 }
-const flushes = 45n
-
-interface MachineOptions extends FakeSourceOptions {
-  readonly whole?: FakeWhole
-  readonly scanRefresher?: Refresher
-}
-
-type What = Partial<perf_event_attr> & { pid?: number; cpu?: number }
-
-/** A VM of process 1000 whose vCPUs 0 and 1 run on threads 1001 and 1002, and both PMUs, wired as the program does. */
-function machine({ whole, scanRefresher, ...options }: MachineOptions = {}) {
-  const registry = new PmuRegistry()
-  const vms = new VmList()
-  const source = new FakeSource({ events: ['exits', 'io_exits'], ...options })
-  const vm = new FakeVm({ source, ...(whole && { whole }) })
-  vms.add(vm)
-  const clock = { ticks: 500n }
-  const shared = {
-    arming: new Arming(),
-    exitEvents: (events: readonly PerfEvent[]) => core.exitEvents(events),
-    ...(scanRefresher && { scanRefresher }),
-  }
-  const kvm = new KvmPmu(registry, vms, { ...shared, sharing: true })
-  const pmu = new VmPmu(registry, { ...shared, vms, cpu: () => CPU, startTimeNow: () => clock.ticks })
-  const tasks = [1000, 1001, 1002, 1003].map(tid => fakeTask(tid))
-  tasks.push(fakeTask(2000, 2000), fakeTask(4711, 4700))
-  const core: PerfCore = new PerfCore(fakeHost(tasks), registry)
-  const tryOpen = ({ pid = -1, cpu = pid === -1 ? CPU : -1, ...attr }: What = {}) =>
-    core.perf_event_open({
-      attr: attrOf({ type: KVM_VM, ...(pid === -1 && { config1: 1000n }), ...attr }),
-      pid,
-      cpu,
-      group_fd: -1,
-      flags: 0n,
-      caller,
-    })
-  const open = (what: What = {}): PerfEvent => orThrow(tryOpen(what))
-  return { registry, vms, vm, source, kvm, pmu, core, tasks, clock, tryOpen, open }
-}
-
-function read(event: PerfEvent): bigint {
-  const bytes = perf_read(event, 8)
-  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true)
-}
-
-const ioctl = (event: PerfEvent, cmd: number): void => {
-  perf_ioctl(event, { cmd, arg: 0n, input: new Uint8Array() })
-}
-
-/** The PMU's attribute files: path and text. */
-const files = (pmu: VmPmu): Record<string, string> =>
-  Object.fromEntries(
-    pmu.attr_groups.flatMap(({ name = '.', attrs }) =>
-      attrs.map(attr => [`${name}/${attr.name}`, attr.show()]),
-    ),
-  )
+import {
+  CPU,
+  caller,
+  files,
+  flushes,
+  ioctl,
+  KVM,
+  KVM_VM,
+  machine,
+  read,
+  type What,
+} from './support/vm-machine.js'
 
 t.test('the PMU is registered beside the host PMU, with its terms and one CPU in cpumask', async t => {
   const { registry, pmu, kvm, vms } = machine({ whole: new FakeWhole(['remote_tlb_flush']) })
@@ -263,83 +210,6 @@ t.test('what happens while an event is disabled is not counted', async t => {
   t.equal(read(event), 4n)
 })
 
-t.test('a vCPU that cannot be armed leaves none armed, and the event waits', async t => {
-  const { open, source, vm } = machine()
-  source.isFull = true
-  const event = open()
-  t.equal(event.stateName, 'inactive')
-  t.equal(source.isArmed(vm.vcpu(0), 'exits'), false)
-  source.isFull = false
-  read(event)
-  t.equal(event.stateName, 'active')
-})
-
-t.test('nothing is lost when a vCPU is unplugged, nor counted twice when it comes back', async t => {
-  const { open, source, vms, vm } = machine()
-  const second = vm.vcpu(1)
-  source.set(second, 'exits', 50n)
-  const event = open()
-  source.happen(second, 'exits', 4n)
-  vm.unplug(1)
-  vms.update(vm)
-  t.equal(source.isArmed(second, 'exits'), false)
-  t.equal(event.stateName, 'active')
-  source.happen(vm.vcpu(0), 'exits', 1n)
-  t.equal(read(event), 5n)
-  // QEMU keeps the vCPU, and KVM its statistics: a new thread runs it from where it was.
-  const back = vm.plug(1, 1003, 600n)
-  vms.update(vm)
-  t.equal(source.isArmed(back, 'exits'), true)
-  source.happen(back, 'exits', 2n)
-  t.equal(read(event), 7n)
-})
-
-t.test(
-  'a vCPU that is plugged in counts from its beginning, one that is found late from then on',
-  async t => {
-    const { open, source, vms, vm, clock } = machine()
-    const event = open()
-    const found = vm.plug(2, 1003, clock.ticks - 1n)
-    source.set(found, 'exits', 1000n)
-    vms.update(vm)
-    t.equal(read(event), 0n, 'whose it did before cannot be told')
-    source.happen(found, 'exits', 5n)
-    t.equal(read(event), 5n)
-    const plugged = vm.plug(3, 1004, clock.ticks)
-    source.set(plugged, 'exits', 7n)
-    vms.update(vm)
-    t.equal(read(event), 12n)
-  },
-)
-
-t.test('a vCPU that left before the event was opened does not bring its old counts with it', async t => {
-  const { open, source, vms, vm } = machine()
-  source.set(vm.vcpu(1), 'exits', 50n)
-  vm.unplug(1)
-  vms.update(vm)
-  const event = open()
-  const back = vm.plug(1, 1003, 600n)
-  vms.update(vm)
-  source.happen(back, 'exits', 2n)
-  t.equal(read(event), 2n)
-})
-
-t.test('a statistic of one vCPU that is reset or cannot be read for a while spoils no other', async t => {
-  const { open, source, vm } = machine()
-  const event = open()
-  source.happen(vm.vcpu(0), 'exits', 10n)
-  source.happen(vm.vcpu(1), 'exits', 20n)
-  t.equal(read(event), 30n)
-  source.set(vm.vcpu(0), 'exits', 3n)
-  source.happen(vm.vcpu(1), 'exits', 1n)
-  t.equal(read(event), 34n)
-  source.isReadable = false
-  t.equal(read(event), 34n)
-  source.isReadable = true
-  source.happen(vm.vcpu(1), 'exits', 1n)
-  t.equal(read(event), 35n)
-})
-
 t.test('a statistic of the VM itself is read from there', async t => {
   const whole = new FakeWhole(['remote_tlb_flush', 'exits'])
   const { open, source, vm } = machine({ whole })
@@ -349,39 +219,6 @@ t.test('a statistic of the VM itself is read from there', async t => {
   source.happen(vm.vcpu(0), 'exits')
   t.equal(read(event), 2n)
   t.equal(read(exits), 1n, 'the sum over vCPUs comes first')
-})
-
-t.test('the VMs of one process are summed; the event ends with the last of them', async t => {
-  const { open, source, vms, vm } = machine()
-  const second = new FakeVm({ name: 'second', tids: [1003] })
-  vms.add(second)
-  const event = open()
-  vms.add(new FakeVm({ name: 'third', tids: [1004] }))
-  source.happen(vm.vcpu(0), 'exits', 3n)
-  second.source.happen(second.vcpu(0), 'exits', 4n)
-  t.equal(read(event), 7n)
-  vms.remove(vm)
-  source.close()
-  t.equal(event.stateName, 'active')
-  t.equal(source.isArmed(vm.vcpu(0), 'exits'), false)
-  second.source.happen(second.vcpu(0), 'exits', 1n)
-  vms.remove(second)
-  second.source.close()
-  t.equal(event.stateName, 'exit', 'the third came after it was opened')
-  t.equal(read(event), 8n)
-  ioctl(event, PERF_EVENT_IOC_ENABLE)
-  t.equal(event.stateName, 'exit')
-  perf_release(event)
-  t.equal(second.source.repeated + source.repeated, 0)
-})
-
-t.test('the end of the main thread ends its event with the last count', async t => {
-  const { open, source, vm, tasks } = machine()
-  const event = open({ pid: 1000 })
-  source.happen(vm.vcpu(0), 'exits', 3n)
-  for (const task of tasks) task.isExited = true
-  t.equal(read(event), 3n)
-  t.equal(event.stateName, 'exit')
 })
 
 t.test('a bucket of a histogram is an event of its own, the bucket a term that must be there', async t => {
@@ -412,55 +249,4 @@ t.test('a bucket of a histogram is an event of its own, the bucket a term that m
   vm.source.happen(vm.vcpu(0), 'halt_wait_hist[31]', 2n)
   vm.source.happen(vm.vcpu(1), 'halt_wait_hist[31]', 3n)
   t.same([read(first), read(last)], [0n, 5n])
-})
-
-t.test('refresher() looks for an unknown process once, then fetches what the event sums up', async t => {
-  const [scan, counts, wholes] = [new FakeRefresher(), new FakeRefresher(), new FakeRefresher()]
-  const whole = new FakeWhole(['remote_tlb_flush'], wholes)
-  const { pmu } = machine({ refresher: counts, scanRefresher: scan, whole })
-  const names = new Map([
-    [scan, 'scan'],
-    [counts, 'counts'],
-    [wholes, 'wholes'],
-  ])
-  const asked = (attr: Partial<perf_event_attr>, tid = -1) => {
-    const target = { attr: attrOf(attr), tid, caller }
-    const named = () => names.get(pmu.refresher(target) as FakeRefresher)
-    return [named(), named()]
-  }
-  t.same(asked({ config1: 1000n }), ['counts', undefined])
-  t.same(asked({ config1: 1000n, config: flushes }), ['wholes', undefined])
-  t.same(asked({}, 1000), ['counts', undefined])
-  t.same(asked({ config1: 1000n, disabled: true }), [undefined, undefined], 'no count is read yet')
-  t.same(asked({ config1: 1000n, config: 0x99n }), [undefined, undefined], 'nothing to fetch for it')
-  t.same(asked({}), [undefined, undefined], 'no VM is named')
-  t.same(asked({}, 1001), [undefined, undefined], 'a vCPU counts 0')
-  t.same(asked({ config1: 4700n }), ['scan', undefined])
-  t.same(asked({}, 1003), ['scan', undefined])
-})
-
-t.test('eventRefresher() of a sum over several VMs is done when all of them are', async t => {
-  const [one, two] = [new FakeRefresher(), new FakeRefresher()]
-  const { pmu, vms, open, vm } = machine({ refresher: one })
-  t.equal(pmu.eventRefresher(open({ disabled: true })), one)
-  const second = new FakeVm({ name: 'second', tids: [1003], source: new FakeSource({ refresher: two }) })
-  vms.add(second)
-  const event = open({ disabled: true })
-  const done: (string | undefined)[] = []
-  const refresh = (name: string) =>
-    pmu.eventRefresher(event)?.refresh(failure => done.push(failure ? `${name}: ${failure.code}` : name))
-  refresh('a')
-  refresh('b')
-  const withdraw = refresh('c')
-  two.complete()
-  t.same(done, [])
-  withdraw?.()
-  one.complete()
-  t.same(done, ['a', 'b'], 'in order')
-  refresh('d')
-  one.complete(new Failure('ETIMEDOUT'))
-  two.complete()
-  t.same(done.at(-1), 'd: ETIMEDOUT')
-  vms.remove(vm)
-  t.equal(pmu.eventRefresher(event), two)
 })
