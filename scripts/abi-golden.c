@@ -10,6 +10,7 @@
 #include <linux/filter.h>
 #include <linux/fuse.h>
 #include <linux/kvm.h>
+#include <linux/netlink.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
 #include <linux/stat.h>
@@ -472,6 +473,11 @@ static void print_filter_and_socket(void)
 	FIELD(msghdr, msg_control);
 	FIELD(msghdr, msg_controllen);
 	FIELD(msghdr, msg_flags);
+	STRUCT(sockaddr_nl);
+	FIELD(sockaddr_nl, nl_family);
+	FIELD(sockaddr_nl, nl_pad);
+	FIELD(sockaddr_nl, nl_pid);
+	FIELD(sockaddr_nl, nl_groups);
 }
 
 static void print_poll(void)

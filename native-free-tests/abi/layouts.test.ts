@@ -8,6 +8,7 @@ import * as bpf from '../../src/abi/bpf.js'
 import * as fuse from '../../src/abi/fuse.js'
 import * as kvm from '../../src/abi/kvm.js'
 import * as kvmStats from '../../src/abi/kvm-stats.js'
+import * as netlink from '../../src/abi/netlink.js'
 import * as attr from '../../src/abi/perf-event-attr.js'
 import * as poll from '../../src/abi/poll.js'
 import * as seccomp from '../../src/abi/seccomp.js'
@@ -38,7 +39,7 @@ const isLayout = (value: unknown): value is Layout =>
   typeof value === 'object' && value !== null && 'offsets' in value && 'fields' in value
 /** Not a structure of the kernel: a header with one descriptor behind it. */
 const composed: ReadonlySet<unknown> = new Set([socket.cmsg_rights])
-const layouts = [fuse, attr, kvm, kvmStats, seccomp, poll, bpf, socket, statx]
+const layouts = [fuse, attr, kvm, kvmStats, seccomp, poll, bpf, socket, statx, netlink]
   .flatMap(module => Object.values<unknown>(module))
   .filter(isLayout)
   .filter(layout => !composed.has(layout))

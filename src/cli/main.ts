@@ -10,12 +10,16 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 
 const collect = (value: string, previous: string[]): string[] => [...previous, value]
 
+/** The longest wait that a timer of Node takes. */
+const MOST_MS = 2 ** 31 - 1
+
 /** A decimal whole number of at least `least`. */
-function wholeNumber(least: number): (text: string) => number {
+function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  const limits = most < Number.MAX_SAFE_INTEGER ? `from ${least} to ${most}` : `of at least ${least}`
   return text => {
     const value = Number(text)
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least)
-      throw new InvalidArgumentError(`A whole number of at least ${least} is wanted.`)
+    if (!/^\d+$/.test(text) || value < least || value > most)
+      throw new InvalidArgumentError(`A whole number ${limits} is wanted.`)
     return value
   }
 }
@@ -58,7 +62,13 @@ program
   .option('--strict', "keep the patch's rules: no two events on one count, no thread that runs no vCPU")
   .option('--no-kvm', 'leave the host PMU out, and that of whole VMs')
   .option('--max-handles <n>', 'how many events may be open at once', wholeNumber(1), 65_536)
-  .option('--fetch-timeout <ms>', 'how long a QEMU guest may take to answer', wholeNumber(1), 2000)
+  .option('--fetch-timeout <ms>', 'how long a QEMU guest may take to answer', wholeNumber(1, MOST_MS), 2000)
+  .option(
+    '--scan-interval <ms>',
+    'how often to look for guests, besides when KVM tells of one',
+    wholeNumber(1, MOST_MS),
+    1000,
+  )
   .action(async (dir, options) => (await import('./mount.js')).mount(dir, options))
 
 program

@@ -9,6 +9,7 @@ import { type DemoProcess, startDemo } from '../os/demo-process.js'
 import { descriptors } from '../os/descriptors.js'
 import { procView } from '../os/proc-view.js'
 import { connectSocket } from '../os/unix-socket.js'
+import { LinuxVmWatch } from '../os/vm-watch.js'
 import { GuestsMain } from '../sources/guests-main.js'
 import type { ToCore, ToMain, VmDescription } from '../sources/messages.js'
 import { systemTimers } from '../sources/timers.js'
@@ -24,6 +25,8 @@ export interface GuestsOptions {
   readonly qmp: readonly string[]
   /** Milliseconds. */
   readonly fetchTimeout: number
+  /** Milliseconds from one look to the next; a second where it is not given. */
+  readonly scanInterval?: number
 }
 
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
@@ -43,7 +46,7 @@ export class Guests {
   /** @param tracepoints what they can count; undefined where they are not to be used */
   constructor(options: GuestsOptions, tracepoints: TracepointCatalogue | undefined) {
     this.#options = options
-    const { source, qmp, fetchTimeout } = options
+    const { source, qmp, fetchTimeout, scanInterval } = options
     // The demo guest is offered by the name that it has here: discovery is not to find it a second time.
     const view = {
       ...procView,
@@ -56,11 +59,13 @@ export class Guests {
         connect: connectSocket,
         timers: systemTimers,
         debugfs: debugfsView(knownCounts),
+        watch: handlers => new LinuxVmWatch(handlers),
       },
       {
         source,
         sockets: qmp,
         timeoutMs: fetchTimeout,
+        ...(scanInterval === undefined ? {} : { periodMs: scanInterval }),
         tracepoints: (tracepoints?.events ?? []).length > 0,
       },
       message => this.#post(message),

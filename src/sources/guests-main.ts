@@ -8,8 +8,10 @@
  */
 import { Failure } from '../abi/errno.js'
 import type { DebugfsView } from './debugfs/vm-folder.js'
+import { parseKvmUevent } from './discovery/kvm-uevent.js'
 import type { Descriptors, ProcView } from './discovery/proc-view.js'
 import { StatsGuests } from './discovery/stats-guests.js'
+import { EagerLooks } from './eager-looks.js'
 import type { CountScope, ToCore, ToMain, VmCounts, VmDescription } from './messages.js'
 import type { QmpConnect } from './qmp/connection.js'
 import type { QmpGuest } from './qmp/guest.js'
@@ -17,6 +19,7 @@ import { QmpSocket } from './qmp/socket.js'
 import { runOf, SharedRun } from './shared-run.js'
 import type { Timers } from './timers.js'
 import type { Uncounted } from './uncounted.js'
+import type { VmWatch, WatchVms } from './vm-watch.js'
 
 /** The machine, as the main thread's side needs it. */
 export interface GuestsMachine {
@@ -26,6 +29,8 @@ export interface GuestsMachine {
   readonly timers: Timers
   /** Where it may be read. */
   readonly debugfs?: DebugfsView | undefined
+  /** Absent: only looks find guests that come and go. */
+  readonly watch?: WatchVms | undefined
 }
 
 /** What to count, and how. */
@@ -56,6 +61,9 @@ export class GuestsMain {
   readonly #stats: StatsGuests
   readonly #sockets: readonly QmpSocket[]
   readonly #looks = new SharedRun(() => this.#look())
+  readonly #eagerLooks: EagerLooks
+  readonly #watchVms: WatchVms | undefined
+  #watch: VmWatch | undefined
   readonly #offered = new Map<string, VmDescription>()
   readonly #keys = new WeakMap<QmpGuest, string>()
   /** What the core was told of, with the text that tells whether it has changed. */
@@ -70,10 +78,12 @@ export class GuestsMain {
 
   /** @param post sends a message to the core; whatever it is given may be sent to another thread */
   constructor(machine: GuestsMachine, options: GuestsMainOptions, post: (message: ToCore) => void) {
-    const { view, connect, timers } = machine
+    const { view, connect, timers, watch } = machine
     this.#timers = timers
     this.#post = post
     this.#options = options
+    this.#watchVms = watch
+    this.#eagerLooks = new EagerLooks(timers, this.#periodMs, () => this.#looks.request(() => {}))
     const countable = { stats: options.source !== 'tracepoint', threads: options.tracepoints ?? false }
     this.#stats = new StatsGuests({ ...machine, countable })
     const usesQmp = options.source === 'auto' || options.source === 'qmp'
@@ -96,6 +106,10 @@ export class GuestsMain {
 
   /** Looks once, and again from then on; resolves when the first look is done. */
   async start(): Promise<void> {
+    this.#watch = this.#watchVms?.({
+      uevent: message => this.#hear(message),
+      changed: () => this.#looks.request(() => {}),
+    })
     await this.scan()
     this.#wait()
   }
@@ -109,6 +123,8 @@ export class GuestsMain {
   /** Ends the connections and looks no more. The core keeps what it has. */
   stop(): void {
     this.#isStopped = true
+    this.#watch?.close()
+    this.#eagerLooks.stop()
     this.#stopTimer()
     this.#looks.close()
     for (const socket of this.#sockets) socket.close()
@@ -148,9 +164,22 @@ export class GuestsMain {
     else answer(new Failure('ESRCH', 'The VM has gone: its counts stand still'))
   }
 
+  get #periodMs(): number {
+    return this.#options.periodMs ?? PERIOD_MS
+  }
+
+  /** A VM that was made has no vCPUs yet; one that was destroyed is seen at once. */
+  #hear(message: Uint8Array): void {
+    const uevent = parseKvmUevent(message)
+    if (!uevent) return
+    this.#stats.suspect(uevent.tid)
+    if (uevent.event === 'create') this.#eagerLooks.begin()
+    else this.#looks.request(() => {})
+  }
+
   #wait(): void {
     if (this.#isStopped) return
-    this.#stopTimer = this.#timers.after(this.#options.periodMs ?? PERIOD_MS, () => {
+    this.#stopTimer = this.#timers.after(this.#periodMs, () => {
       this.#looks.request(() => this.#wait())
     })
   }
@@ -202,6 +231,7 @@ export class GuestsMain {
     const withQmp = this.#qmpProcesses()
     const vms = [...this.#found.filter(({ tgid }) => !withQmp.has(tgid)), ...qmp, ...this.#offered.values()]
     this.#told = new Map(vms.map(vm => [vm.key, { vm, text: textOf(vm) }]))
+    this.#watch?.follow(new Set(this.#found.map(({ tgid }) => tgid)))
     // The dead first: a name that is free again is the next VM's.
     for (const key of before.keys()) if (!this.#told.has(key)) this.#post({ kind: 'vm-removed', key })
     for (const [key, { vm, text }] of this.#told) {

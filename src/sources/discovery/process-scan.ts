@@ -30,6 +30,11 @@ export class ProcessScan {
     this.#view = view
   }
 
+  /** Follows every descriptor of a process at the next look. */
+  forget(tgid: number): void {
+    this.#others.delete(tgid)
+  }
+
   /** Looks at every process that `accepts` lets through. */
   scan(isThorough: boolean, accepts: (tgid: number) => boolean): KvmProcess[] {
     const found: KvmProcess[] = []

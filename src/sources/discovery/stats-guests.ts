@@ -52,6 +52,12 @@ export class StatsGuests {
     this.#vms = new StatsVms({ view, descriptors, debugfs }, countable ?? { stats: true, threads: false })
   }
 
+  /** The process of this thread has changed: its descriptors' numbers may mean something else at the next look. */
+  suspect(tid: number): void {
+    const tgid = this.#view.processOf(tid)
+    if (tgid !== undefined) this.#scan.forget(tgid)
+  }
+
   /**
    * Looks at the machine. Whoever gets the VMs owns the descriptors in them; a VM that is found again has those it
    * had.
