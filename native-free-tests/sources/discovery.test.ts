@@ -24,19 +24,16 @@ const threads = `
   thread 102 start=6 comm=CPU 1/KVM|${FUTEX}
   thread 103 start=7 comm=kvm-nx-lpage-re|${RUN(10)}|wchan=vhost_task_fn`
 
-async function look(proc: FakeProc, guests?: StatsGuests) {
-  const timers = new FakeTimers()
-  const looking = (guests ?? new StatsGuests({ view: proc, descriptors: proc, timers })).look(
-    true,
-    () => true,
-  )
+async function look(proc: FakeProc, guests?: StatsGuests, timers = new FakeTimers()) {
+  const machine = { view: proc, descriptors: proc, timers, debugfs: proc.debugfsView() }
+  const looking = (guests ?? new StatsGuests(machine)).look(true, () => true)
   await timers.pass(100)
   return looking
 }
 
 /** Threads by vCPU of each VM found. */
-const mapOf = async (text: string) => {
-  const { vms } = await look(new FakeProc(text))
+const mapOf = async (text: string, debugfs: Record<string, string> = {}) => {
+  const { vms } = await look(Object.assign(new FakeProc(text), { debugfs }))
   return vms.map(({ vcpus }) => Object.fromEntries(vcpus.map(({ id, tid }) => [id, tid])))
 }
 
@@ -143,6 +140,112 @@ t.test(
     ])
   },
 )
+
+t.test('look(): debugfs shows who entered a vCPU, where no thread is seen in it', async t => {
+  const idle = `
+    thread 101 start=6 comm=worker|${FUTEX}
+    thread 102 start=6 comm=CPU 0/KVM|${FUTEX}
+    thread 103 start=7 comm=CPU 1/KVM|${FUTEX}`
+  const entered = (first: number, second: number) => ({
+    '100-9/vcpu0/pid': `${first}\n`,
+    '100-9/vcpu1/pid': `${second}\n`,
+  })
+  t.strictSame(await mapOf(qemu + idle), [{ 0: 102, 1: 103 }], 'names are all there is')
+  t.strictSame(await mapOf(qemu + idle, entered(103, 101)), [{ 0: 103, 1: 101 }], 'it goes before names')
+  t.strictSame(await mapOf(qemu + idle, entered(102, 0)), [{ 0: 102, 1: 103 }], 'one that has never run')
+  const seen = idle.replace(`worker|${FUTEX}`, `worker|${RUN(10)}`)
+  t.strictSame(
+    await mapOf(qemu + seen, entered(103, 102)),
+    [{ 0: 101, 1: 102 }],
+    'what is seen goes before it',
+  )
+  t.strictSame(await mapOf(qemu + idle, entered(55, 56)), [{ 0: 102, 1: 103 }], 'threads of another process')
+  const twice = { ...entered(103, 101), '101-9/vcpu0/pid': '101\n' }
+  t.strictSame(
+    await mapOf(qemu + idle, twice),
+    [{ 0: 102, 1: 103 }],
+    'which folder is its own cannot be told',
+  )
+})
+
+t.test('look(): debugfs keeps the vCPUs of several VMs of a process apart', async t => {
+  const two = `${qemu}
+    fd 19 anon_inode:kvm-vm
+    fd 20 anon_inode:kvm-vcpu:0
+    fd 21 anon_inode:kvm-vcpu-stats:0
+    thread 101 start=6 comm=vcpu0|${FUTEX}
+    thread 102 start=6 comm=vcpu1|${FUTEX}
+    thread 103 start=6 comm=vcpu0|${FUTEX}`
+  t.strictSame(await mapOf(two), [], 'a name does not tell which VM is meant')
+  const debugfs = { '100-9/vcpu0/pid': '101', '100-9/vcpu1/pid': '102', '100-19/vcpu0/pid': '103' }
+  t.strictSame(await mapOf(two, debugfs), [{ 0: 101, 1: 102 }, { 0: 103 }])
+})
+
+const vmmNames = {
+  QEMU: 'CPU %/KVM',
+  Firecracker: 'fc_vcpu %',
+  'cloud-hypervisor': 'vcpu%',
+  crosvm: 'crosvm_vcpu%',
+  kvmtool: 'kvm-vcpu-%',
+}
+
+t.test('look(): idle vCPUs are found by the names that each VMM gives to their threads', async t => {
+  for (const [vmm, name] of Object.entries(vmmNames)) {
+    const named = (vcpu: number) => name.replace('%', String(vcpu))
+    const idle = `
+      thread 101 start=6 comm=${named(0)}|${FUTEX}
+      thread 102 start=6 comm=${named(1)}|${FUTEX}
+      thread 103 start=6 comm=kvm-nx-lpage-re|${RUN(12)}|wchan=0
+      thread 104 start=5 comm=${named(1)}|${RUN(12)}|wchan=vhost_task_fn`
+    t.strictSame(await mapOf(qemu + idle), [{ 0: 101, 1: 102 }], vmm)
+  }
+})
+
+t.test('look(): a vCPU that is plugged in gets no thread that runs another', async t => {
+  const proc = new FakeProc(
+    `${qemu}\nthread 101 start=6 comm=q|${RUN(10)}\nthread 102 start=6 comm=q|${RUN(12)}`,
+  )
+  const timers = new FakeTimers()
+  const guests = new StatsGuests({ view: proc, descriptors: proc, timers })
+  const tidsNow = async () => (await look(proc, guests, timers)).vms[0]?.vcpus.map(({ id, tid }) => [id, tid])
+  const both = [
+    [0, 101],
+    [1, 102],
+  ]
+  t.strictSame(await tidsNow(), both)
+  const plugged = `${qemu}\nfd 14 anon_inode:kvm-vcpu:2\nfd 15 anon_inode:kvm-vcpu-stats:2`
+  const busy = `
+    thread 101 start=6 comm=q|syscall=running|guest=9
+    thread 102 start=6 comm=q|${FUTEX}`
+  proc.become(plugged + busy)
+  t.strictSame(await tidsNow(), both, 'its own thread is not there yet')
+  proc.become(`${plugged}${busy}\nthread 103 start=9 comm=q|syscall=running|guest=1`)
+  t.strictSame(await tidsNow(), [...both, [2, 103]])
+})
+
+t.test('look(): a thread id that is used again is not the vCPU it was', async t => {
+  const running = `\nthread 101 start=6 comm=q|${RUN(10)}\nthread 102 start=6 comm=q|${RUN(12)}`
+  const proc = new FakeProc(qemu + running)
+  const guests = new StatsGuests({ view: proc, descriptors: proc, timers: new FakeTimers() })
+  const [before] = (await look(proc, guests)).vms
+  proc.become(`${qemu}\nthread 101 start=6 comm=q|${RUN(10)}\nthread 102 start=30 comm=q|${FUTEX}`)
+  const [after] = (await look(proc, guests)).vms
+  t.strictSame(
+    after?.vcpus.map(({ tid }) => tid),
+    [101],
+    'thread 102 is a worker now',
+  )
+  t.equal(after?.key, before?.key)
+  proc.become(`${qemu}\nthread 101 start=30 comm=q|${RUN(12)}\nthread 102 start=30 comm=q|${RUN(10)}`)
+  const [swapped] = (await look(proc, guests)).vms
+  t.strictSame(
+    swapped?.vcpus.map(({ id, tid, startTime }) => [id, tid, startTime]),
+    [
+      [0, 102, 30n],
+      [1, 101, 30n],
+    ],
+  )
+})
 
 t.test('look(): a thread that is running is looked at again', async t => {
   const timers = new FakeTimers()

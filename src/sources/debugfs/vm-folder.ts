@@ -38,13 +38,36 @@ function describe(name: string): EventDescription {
   return describeEvent({ name, unit: isTime ? 'seconds' : undefined, base: 10, exponent: isTime ? -9 : 0 })
 }
 
+const folderNames = (threads: readonly number[], fds: readonly number[]): ReadonlySet<string> =>
+  new Set(threads.flatMap(tid => fds.map(fd => `${tid}-${fd}`)))
+
+/** The thread that last entered a vCPU, which x86 shows; 0 before the first time and where it does not. */
+const runnerOf = (view: DebugfsView, folder: string, vcpu: number): number =>
+  Number(view.read(`${folder}/vcpu${vcpu}/pid`) ?? 0)
+
+/** The threads that last entered the vCPUs of a VM, by vCPU number, as far as debugfs shows them. */
+export function vcpuRunners(
+  view: DebugfsView,
+  vm: {
+    readonly threads: readonly number[]
+    readonly fds: readonly number[]
+    readonly ids: readonly number[]
+  },
+): Map<number, number> {
+  const possible = folderNames(vm.threads, vm.fds)
+  const [folder, ...others] = view.names('').filter(name => possible.has(name))
+  if (folder === undefined || others.length > 0) return new Map()
+  const runners = vm.ids.map(id => [id, runnerOf(view, folder, id)] as const)
+  return new Map(runners.filter(([, tid]) => tid !== 0))
+}
+
 /** The one folder that can be this VM's, where its counts can be read; else undefined. */
 export function findVmFolder(view: DebugfsView, { threads, fds, vcpus }: VmTraits): VmFolder | undefined {
-  const possible = new Set(threads.flatMap(tid => fds.map(fd => `${tid}-${fd}`)))
+  const possible = folderNames(threads, fds)
   // A VM whose numbers another has still gets no folder: where x86 shows who runs its vCPUs, these must be the same.
   const isSame = (folder: string) =>
     vcpus.every(({ id, tid }) => {
-      const runner = Number(view.read(`${folder}/vcpu${id}/pid`) ?? 0)
+      const runner = runnerOf(view, folder, id)
       return runner === 0 || runner === tid
     })
   const [folder, ...others] = view.names('').filter(name => possible.has(name) && isSame(name))

@@ -3,10 +3,11 @@
  * descriptors of those that are to be counted by them.
  */
 
+import { type DebugfsView, vcpuRunners } from '../debugfs/vm-folder.js'
 import type { VmDescription } from '../messages.js'
 import { sleep, type Timers } from '../timers.js'
 import type { Uncounted } from '../uncounted.js'
-import { type KvmLink, type VcpuLinks, vmLinks } from './kvm-links.js'
+import { type KvmLink, type VcpuLinks, type VmLinks, vmLinks } from './kvm-links.js'
 import type { ProcView } from './proc-view.js'
 import { type KvmProcess, ProcessScan } from './process-scan.js'
 import { type Countable, type StatsMachine, StatsVms } from './stats-vms.js'
@@ -40,6 +41,7 @@ const ambiguous = {
 
 export class StatsGuests {
   readonly #view: ProcView
+  readonly #debugfs: DebugfsView | undefined
   readonly #timers: Timers
   readonly #scan: ProcessScan
   readonly #vms: StatsVms
@@ -47,6 +49,7 @@ export class StatsGuests {
 
   constructor({ view, descriptors, timers, debugfs, countable }: StatsGuestsOptions) {
     this.#view = view
+    this.#debugfs = debugfs
     this.#timers = timers
     this.#scan = new ProcessScan(view)
     this.#vms = new StatsVms({ view, descriptors, debugfs }, countable ?? { stats: true, threads: false })
@@ -83,12 +86,16 @@ export class StatsGuests {
   }
 
   async #lookAt(process: KvmProcess, memory: Remembered): Promise<FoundGuests> {
-    const { vms, wholes, isAmbiguous } = vmLinks(
-      process.links.map(link => this.#numbered(process, link, memory)),
-    )
+    const found = vmLinks(process.links.map(link => this.#numbered(process, link, memory)))
+    const { vms, wholes, isAmbiguous } = found
     if (isAmbiguous) return { vms: [], uncounted: [{ tgid: process.tgid, ...ambiguous }] }
     const threads = await findVcpuThreads(
-      { view: this.#view, tgid: process.tgid, sleep: ms => sleep(this.#timers, ms) },
+      {
+        view: this.#view,
+        tgid: process.tgid,
+        runners: () => this.#runners(process.tgid, found),
+        sleep: ms => sleep(this.#timers, ms),
+      },
       vms,
       memory.threads,
     )
@@ -100,6 +107,25 @@ export class StatsGuests {
       vms: described.flatMap(({ vm }) => vm ?? []),
       uncounted: described.flatMap(vm => vm.uncounted),
     }
+  }
+
+  #runners(tgid: number, { vms, wholes }: VmLinks): Map<number, number> {
+    const debugfs = this.#debugfs
+    if (!debugfs) return new Map()
+    const threads = this.#view.threads(tgid)
+    return new Map(
+      vms.flatMap((vcpus, i) => {
+        const runners = vcpuRunners(debugfs, {
+          threads,
+          fds: wholes[i]?.fds ?? [],
+          ids: vcpus.map(({ id }) => id),
+        })
+        return vcpus.flatMap(({ id, fds: [fd] }) => {
+          const tid = runners.get(id)
+          return fd === undefined || tid === undefined ? [] : [[fd, tid] as const]
+        })
+      }),
+    )
   }
 
   #numbered(process: KvmProcess, link: KvmLink, { statsIds }: Remembered): KvmLink {

@@ -1,9 +1,10 @@
 /**
  * Finds out which thread of a VMM runs which vCPU.
  *
- * A thread that sleeps in ioctl(FD, KVM_RUN) names its vCPU's descriptor: that is certain. A VMM's name for the
- * thread is taken where the thread is not seen in KVM_RUN. A thread that is `running` tells nothing just then, so
- * it is looked at again; where a single vCPU is left and a single such thread has run a guest at all, it is that.
+ * A thread that sleeps in ioctl(FD, KVM_RUN) names its vCPU's descriptor: that is certain. Next best is what debugfs
+ * shows on x86, the thread that entered a vCPU last; then a VMM's name for the thread. A thread that is `running` tells
+ * nothing just then, so it is looked at again; where a single vCPU is left and a single such thread has run a guest
+ * at all, it is that.
  * A vCPU is known here by the first of its descriptors in the VMM.
  */
 import { KVM_RUN } from '../../abi/kvm.js'
@@ -22,12 +23,17 @@ export interface VcpuThread {
 export interface LookedAt {
   readonly view: ProcView
   readonly tgid: number
+  /** The threads that entered vCPUs last, by the vCPU's first descriptor, where debugfs shows them. */
+  readonly runners?: () => ReadonlyMap<number, number>
   /** Waits so many milliseconds. */
   readonly sleep: (ms: number) => Promise<void>
 }
 
+/** How a thread is known to run a vCPU, the least reliable first. */
+const evidence = { left: 0, named: 1, entered: 2, seen: 3 } as const
+
 interface Claim extends VcpuThread {
-  readonly isCertain: boolean
+  readonly evidence: keyof typeof evidence
 }
 
 /** A thread that is no vCPU's so far, and was on a CPU. */
@@ -76,12 +82,18 @@ class ThreadSearch {
     return [...new Set(this.#vcpuOfFd.values())].filter(vcpu => !this.claims.has(vcpu))
   }
 
+  /** Threads that were on a CPU whenever they were looked at, have run a guest, and are no vCPU's so far. */
+  get candidates(): Busy[] {
+    const claimed = new Set([...this.claims.values()].map(({ tid }) => tid))
+    return this.busy.filter(({ tid, hasRunGuest }) => hasRunGuest && !claimed.has(tid))
+  }
+
   /** Takes over what an earlier search found, as far as those threads live. */
   recall(known: ReadonlyMap<number, VcpuThread>): void {
     const vcpus = new Set(this.#vcpuOfFd.values())
     for (const [vcpu, thread] of known) {
       const isAlive = startTimeOf(this.#view, this.#tgid, thread.tid) === thread.startTime
-      if (isAlive && vcpus.has(vcpu)) this.claims.set(vcpu, { ...thread, isCertain: true })
+      if (isAlive && vcpus.has(vcpu)) this.claims.set(vcpu, { ...thread, evidence: 'seen' })
     }
   }
 
@@ -93,11 +105,16 @@ class ThreadSearch {
   claim(vcpu: number, claim: Claim): void {
     const held = this.claims.get(vcpu)
     // A thread inherits the name of its maker until it takes its own: the older one is the vCPU's.
-    const isBetter =
-      !held ||
-      (claim.isCertain && !held.isCertain) ||
-      (claim.isCertain === held.isCertain && claim.startTime < held.startTime)
-    if (isBetter) this.claims.set(vcpu, claim)
+    const gain = held ? evidence[claim.evidence] - evidence[held.evidence] : 1
+    if (gain > 0 || (gain === 0 && held && claim.startTime < held.startTime)) this.claims.set(vcpu, claim)
+  }
+
+  /** Takes what debugfs shows; a thread of another process or one that has ended is none of this VM's. */
+  enter(runners: ReadonlyMap<number, number>): void {
+    for (const [vcpu, tid] of runners) {
+      const startTime = startTimeOf(this.#view, this.#tgid, tid)
+      if (startTime !== undefined) this.claim(vcpu, { tid, startTime, evidence: 'entered' })
+    }
   }
 
   #lookAt(tid: number): void {
@@ -109,7 +126,8 @@ class ThreadSearch {
     const { startTime } = stat
     const seen = this.#vcpuOfFd.get(this.#runFd(syscall))
     const vcpu = seen ?? this.#named.get(vcpuOfComm(comm) ?? -1)
-    if (vcpu !== undefined) this.claim(vcpu, { tid, startTime, isCertain: seen !== undefined })
+    if (vcpu !== undefined)
+      this.claim(vcpu, { tid, startTime, evidence: seen === undefined ? 'named' : 'seen' })
     else if (syscall === 'running') this.busy.push({ tid, startTime, hasRunGuest: stat.guestTime > 0n })
   }
 
@@ -133,14 +151,17 @@ export async function findVcpuThreads(
 ): Promise<ReadonlyMap<number, VcpuThread>> {
   const search = new ThreadSearch(process, vms)
   search.recall(known)
-  if (search.missing.length > 0) search.look(process.view.threads(process.tgid))
+  if (search.missing.length > 0) {
+    search.look(process.view.threads(process.tgid))
+    search.enter(process.runners?.() ?? new Map())
+  }
   for (let tries = 1; tries < TRIES && search.missing.length > 0 && search.busy.length > 0; tries++) {
     await process.sleep(PAUSE_MS)
     search.look(search.busy.map(({ tid }) => tid))
   }
   const [last, ...others] = search.missing
-  const [only, ...rivals] = search.busy.filter(({ hasRunGuest }) => hasRunGuest)
+  const [only, ...rivals] = search.candidates
   if (last !== undefined && only && others.length === 0 && rivals.length === 0)
-    search.claim(last, { tid: only.tid, startTime: only.startTime, isCertain: false })
+    search.claim(last, { tid: only.tid, startTime: only.startTime, evidence: 'left' })
   return new Map([...search.claims].map(([vcpu, { tid, startTime }]) => [vcpu, { tid, startTime }]))
 }
