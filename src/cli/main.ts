@@ -91,6 +91,7 @@ program
   .description('list VMs, their vCPUs and thread ids, and what counts them')
   .addOption(mountOption())
   .option('--events', 'list what can be counted, and which source counts it')
+  .option('--cost', 'measure what a read does to the guests that must be queried: it queries each 33 times')
   .option('--json', 'print JSON')
   .action(async options => (await import('./vms.js')).vms(options))
 

@@ -2,10 +2,11 @@
  * `pmufs top`: rates per vCPU and event. It is a client of the mount like any other: one handle an event and vCPU,
  * opened through `control`, read as text, closed at the end.
  */
-import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errnoOf } from '../abi/errno.js'
+import { ask } from './ask.js'
 import { CommandError } from './fail.js'
 import { findMount, usingMount } from './find-mount.js'
 import { formatTable } from './table.js'
@@ -31,20 +32,6 @@ interface Row {
 }
 
 const keyOf = (tid: number, event: string) => `${tid} ${event}`
-
-/** One request and its answer through an open `control`. */
-function ask(control: number, request: object): Record<string, unknown> {
-  let failure: unknown
-  try {
-    writeSync(control, JSON.stringify(request))
-  } catch (error) {
-    failure = error
-  }
-  const buffer = Buffer.alloc(4096)
-  const answer = JSON.parse(buffer.toString('utf8', 0, readSync(control, buffer))) as Record<string, unknown>
-  if (failure) throw new CommandError(String(answer.error), { cause: failure })
-  return answer
-}
 
 class Top {
   readonly #mount: string

@@ -25,6 +25,15 @@ export interface SourceRow {
   readonly problem?: string
 }
 
+/** A line of `vms/<vm>/cost`. */
+export interface CostRow {
+  readonly source: string
+  /** How many reads it was measured over. */
+  readonly reads: number
+  /** What one read adds to each count of a vCPU, at most. */
+  readonly adds: Readonly<Record<string, number>>
+}
+
 /** A guest as `vms/<vm>` shows it. */
 export interface VmRow {
   readonly name: string
@@ -33,6 +42,8 @@ export interface VmRow {
   readonly kind: string
   /** What counts it, the best first: `stats,tracepoint`. */
   readonly source: string
+  /** What reads do to it, as far as that was measured. */
+  readonly cost: readonly CostRow[]
   readonly vcpus: readonly VcpuRow[]
 }
 
@@ -48,6 +59,7 @@ function readVm(directory: string, name: string): VmRow {
     pid: Number(text(path, 'pid')),
     kind: text(path, 'kind'),
     source: text(path, 'source'),
+    cost: readCost(directory, name),
     vcpus: ids.sort((a, b) => a - b).map(id => ({ id, tid: Number(text(path, `vcpu${id}`, 'tid')) })),
   }
 }
@@ -80,6 +92,19 @@ export const readSources = (mount: string, vm: string): SourceRow[] =>
     const [, source = '', events, problem = ''] = /^(\S+) (\d+) ?(.*)$/.exec(line) ?? []
     return { source, events: Number(events), ...(problem === '' ? {} : { problem }) }
   })
+
+function readCost(directory: string, vm: string): CostRow[] {
+  return linesOf(directory, vm, 'cost').map(line => {
+    const [source = '', reads, ...adds] = line.split(' ')
+    return {
+      source,
+      reads: Number(reads),
+      adds: Object.fromEntries(
+        adds.map(add => add.split('=')).map(([event, count]) => [event, Number(count)]),
+      ),
+    }
+  })
+}
 
 /** The guests that a mount can count; one that ends while it is read is left out. */
 export function readVms(mount: string): VmRow[] {

@@ -1,11 +1,14 @@
 /** `pmufs vms`: the guests of a mount, their vCPUs and thread ids, and what counts them. */
 import { findMount, usingMount } from './find-mount.js'
+import { measureCost } from './measure-cost.js'
+import { printable } from './printable.js'
 import { formatTable } from './table.js'
 import { readEvents, readSources, readVms, type VmRow } from './vm-tree.js'
 
 interface Options {
   readonly mount?: string
   readonly events?: true
+  readonly cost?: true
   readonly json?: true
 }
 
@@ -16,6 +19,16 @@ function vcpuTable(guests: readonly VmRow[]): string {
   )
   return `${formatTable(['VM', 'PID', 'KIND', 'SOURCE', 'VCPU', 'TID'], rows)}\n`
 }
+
+/** What reads do to the guests, as far as that was measured. */
+const costLines = (guests: readonly VmRow[]): string[] =>
+  guests.flatMap(({ name, cost }) =>
+    cost.map(({ source, reads, adds }) => {
+      const added = Object.entries(adds).map(([event, count]) => `${count} ${event}`)
+      const what = added.length > 0 ? `at most ${added.join(', ')}` : 'nothing'
+      return `${printable(name)}: a read through ${source} adds ${what} to a vCPU (median of ${reads})\n`
+    }),
+  )
 
 /** The events, a line each, and below them the sources that cannot count what they should. */
 function eventTable(mount: string, guests: readonly VmRow[]): string {
@@ -32,7 +45,10 @@ function eventTable(mount: string, guests: readonly VmRow[]): string {
 
 export async function vms(options: Options): Promise<void> {
   const mount = await findMount(options.mount)
-  const guests = usingMount(mount, () => readVms(mount))
+  const guests = usingMount(mount, () => {
+    if (options.cost) measureCost(mount, readVms(mount))
+    return readVms(mount)
+  })
   if (options.json) {
     const all = guests.map(guest =>
       options.events
@@ -46,5 +62,6 @@ export async function vms(options: Options): Promise<void> {
     process.stderr.write('pmufs: no guest can be counted here: start one, or mount with --source demo\n')
     return
   }
-  process.stdout.write(options.events ? eventTable(mount, guests) : vcpuTable(guests))
+  const table = options.events ? eventTable(mount, guests) : vcpuTable(guests)
+  process.stdout.write([table, ...costLines(guests)].join(''))
 }

@@ -1,9 +1,11 @@
 /**
- * The folder `vms/`: the guests that can be counted, `vms/<vm>/{pid,kind,source,sources,events,vcpu<N>/tid}`.
+ * The folder `vms/`: the guests that can be counted, `vms/<vm>/{pid,kind,source,sources,events,cost,vcpu<N>/tid}`.
  *
  * `events` and `sources` are tables of words between blanks, a line an event or source. An event has the source that
  * counts it and the PMUs that have it: `exits stats kvm,kvm_vm`. A source has the number of its events and what keeps
- * it from counting: `stats 41`, `tracepoint 0 why`; one of the VM as a whole is `vm:stats 6`.
+ * it from counting: `stats 41`, `tracepoint 0 why`; one of the VM as a whole is `vm:stats 6`. `cost` has the sources
+ * whose reads disturb the guest, once that was measured: over how many reads, and what one adds to a vCPU's counts at most:
+ * `qmp 32 exits=1 signal_exits=1`.
  */
 import { attributeFile } from '../kernfs/attribute-file.js'
 import { dynamicDirectory, type RemovableDirectory, staticDirectory } from '../kernfs/directory.js'
@@ -44,6 +46,16 @@ function sourceLines(vm: Vm): string {
   return lines.map(line => `${line}\n`).join('')
 }
 
+/** Every source of which it is known what its reads add to the counts. */
+const costLines = (vm: Vm): string =>
+  partsOf(vm)
+    .flatMap(({ name, disturbance }) => {
+      if (!disturbance) return []
+      const adds = [...disturbance.adds].map(([event, count]) => `${event}=${count}`)
+      return `${[name, disturbance.reads, ...adds].join(' ')}\n`
+    })
+    .join('')
+
 /** Enough for every event that there can be, its reasons included. */
 const TABLE_LIMIT = 65_536
 
@@ -66,6 +78,7 @@ export function vmsDirectory(vms: VmListView, owner: Owner): RemovableDirectory 
       ['source', line(() => vm.source.name)],
       ['sources', table(() => sourceLines(vm))],
       ['events', table(() => eventLines(vm))],
+      ['cost', table(() => costLines(vm))],
     ])
     return dynamicDirectory({
       owner,

@@ -50,6 +50,14 @@ export interface HistogramDescription {
   readonly buckets: number
 }
 
+/** What reading counts does to the guest, as far as it was measured. */
+export interface Disturbance {
+  /** Over how many reads. */
+  readonly reads: number
+  /** By how much one read adds to a count of a vCPU, at most; those that it does not add to are left out. */
+  readonly adds: ReadonlyMap<string, bigint>
+}
+
 /** Where the counts of one VM come from. */
 export interface CountSource {
   /** `stats`, `qmp` ...: as --source names it. */
@@ -68,6 +76,8 @@ export interface CountSource {
   canCount?(vcpu: Vcpu, event: string): boolean
   /** Why it cannot count what it should: what, why, what to do. */
   readonly problem?: string | undefined
+  /** What a read of it adds to the counts; absent: nothing, or nothing is known yet. */
+  readonly disturbance?: Disturbance | undefined
   /** The sources it is put together from, the best first; absent: it is one. */
   readonly parts?: readonly CountSource[]
   /** The part that counts this event of this vCPU; undefined: none does. Present where there are parts. */

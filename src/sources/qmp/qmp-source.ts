@@ -2,9 +2,10 @@
  * Counts of a QEMU guest in the thread that serves: those of the last snapshot that the main thread sent. A read
  * that must be true asks for a snapshot first, through the refresher.
  */
-import type { CountSource, EventDescription, Vcpu, WholeSource } from '../../kvm/vm.js'
+import type { CountSource, Disturbance, EventDescription, Vcpu, WholeSource } from '../../kvm/vm.js'
 import { type CountScope, type VmCounts, WHOLE_VM } from '../messages.js'
 import type { Tickets } from '../tickets.js'
+import { DisturbanceMeter } from './disturbance.js'
 import { Fetches } from './fetches.js'
 
 /** Whose counts to fetch. */
@@ -50,8 +51,20 @@ class Snapshots {
 
 /** The counts of a guest's vCPUs. */
 export class QmpSource extends Snapshots implements CountSource {
+  readonly #meter: DisturbanceMeter
+
   constructor(options: QmpSourceOptions) {
     super(options, 'vcpu')
+    this.#meter = new DisturbanceMeter(options.events)
+  }
+
+  get disturbance(): Disturbance | undefined {
+    return this.#meter.disturbance
+  }
+
+  override update(counts: VmCounts): void {
+    super.update(counts)
+    this.#meter.take(counts)
   }
 
   canCount(_vcpu: Vcpu, event: string): boolean {
