@@ -21,7 +21,7 @@ async function tidsOf(mount: Mounted, pid: number | undefined): Promise<number[]
 
 /** Waits until the vCPUs of a process are listed with just these threads, in the order of their numbers. */
 const listed = (mount: Mounted, pid: number | undefined, tids: readonly number[]) =>
-  until(`process ${pid} is listed with threads ${tids}`, async () => {
+  until(`process ${pid} is listed with threads ${tids.join()}`, async () => {
     const found = await tidsOf(mount, pid)
     return found.length === tids.length && found.every((tid, vcpu) => tid === tids[vcpu])
   })

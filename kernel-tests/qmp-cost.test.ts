@@ -39,7 +39,7 @@ t.test('the queries of a QEMU guest', needs('root', 'fuse', 'kvm', 'qemu'), asyn
     await guest.qmp.run('stop')
     const after = await guest.counts('signal_exits')
     t.comment(
-      `signal_exits of six queries, a stop and a cont: ${after.map((count, i) => count - (before[i] ?? 0))}`,
+      `signal_exits of six queries, a stop and a cont: ${after.map((count, i) => count - (before[i] ?? 0)).join()}`,
     )
     await mount.sh(`cat ${handle}/count`)
     const known = await costNow()

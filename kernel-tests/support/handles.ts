@@ -2,8 +2,8 @@
 import type { Mounted } from './mounted.js'
 
 /** Opens a handle for an event on a thread; its path inside the mount. */
-export async function openHandle(mount: Mounted, event: string, tid: number): Promise<string> {
-  const request = JSON.stringify({ type: 'kvm', config: event, pid: tid })
+export async function openHandle(mount: Mounted, event: string, tid: number, type = 'kvm'): Promise<string> {
+  const request = JSON.stringify({ type, config: event, pid: tid })
   const { stdout } = await mount.sh(`exec 3<>control; echo '${request}' >&3; cat <&3`)
   const { path, error } = JSON.parse(stdout)
   if (path === undefined) throw new Error(`${event} of thread ${tid}: ${error}`)
