@@ -121,6 +121,8 @@ t.test('guests that do not answer', needs('root', 'fuse', 'kvm', 'qemu'), async 
   t.test('can be interrupted, closed, and counted again once they answer', async t => {
     const { exitCode } = await mount.sh(`timeout -s INT 0.2 cat ${badHandle}/count`)
     t.equal(exitCode, 124, 'a signal ends the wait')
+    const told = await mount.sh(`sleep 0.2 & echo 1 > ${badHandle}/reset`)
+    t.match(told.stderr, /timed out/i, "a child's end does not")
     bad.process.kill('SIGCONT')
     await until('it counts again', async () => (await mount.sh(`cat ${badHandle}/count`)).exitCode === 0)
     t.equal((await mount.sh(`rmdir ${badHandle}`)).exitCode, 0)

@@ -177,6 +177,23 @@ t.test('INTERRUPT ends a parked request with EINTR once, and any other is ignore
   t.strictSame(fs.wire.strays, [])
 })
 
+t.test('INTERRUPT ends no wait by a signal that is none for it', async t => {
+  const { root, log } = sampleTree()
+  const asked: number[] = []
+  const isInterrupted = (tid: number) => asked.push(tid) > 1
+  const fs = memoryClient(root, {}, { isInterrupted })
+  log.isReadable = false
+  const pending = fs.open('stream').readLater(24)
+  pending.interrupt()
+  t.notOk(pending.isDone)
+  pending.interrupt()
+  t.equal(
+    errno(() => pending.value()),
+    'EINTR',
+  )
+  t.strictSame(asked, [1, 1], "the thread's id")
+})
+
 for (const [how, end] of [
   ['DESTROY', (fs: MemoryClient) => fs.wire.request({ opcode: 'FUSE_DESTROY' }).value()],
   ['close()', (fs: MemoryClient) => fs.wire.server.close()],

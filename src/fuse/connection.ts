@@ -20,6 +20,15 @@ export interface Admission {
   readonly owner: { readonly uid: number; readonly gid: number }
   /** Whether users other than the owner and root may enter. */
   readonly allowOther: boolean
+  /** Whether a signal is to end a thread's wait; every one does where this is left out. */
+  readonly isInterrupted?: (tid: number) => boolean
+}
+
+/** A request that waits for its result. */
+interface Parked {
+  readonly later: Later<unknown>
+  /** The thread that waits for the answer. */
+  readonly tid: number
 }
 
 /** The state behind one connection. */
@@ -27,7 +36,7 @@ export class FuseConnection {
   readonly nodes: NodeTable
   readonly handles = new HandleTable()
   /** Requests that wait for their result, by unique. */
-  readonly parked = new Map<bigint, Later<unknown>>()
+  readonly parked = new Map<bigint, Parked>()
   readonly replies: ReplyWriter
   readonly #admission: Admission
 
@@ -44,9 +53,19 @@ export class FuseConnection {
       throw new ErrnoError('EACCES', `user ${uid} may not enter: the mount is user ${owner.uid}'s`)
   }
 
+  /**
+   * A signal reached the thread that waits for a parked request. The kernel tells of the first one only: where that
+   * ends no wait a later one finds the thread waiting until the answer comes.
+   */
+  interrupt(unique: bigint): void {
+    const parked = this.parked.get(unique)
+    if (parked && (this.#admission.isInterrupted?.(parked.tid) ?? true))
+      parked.later.cancel(new ErrnoError('EINTR'))
+  }
+
   /** Gives parked requests up, in the order in which they came, as the kernel does when a server dies. */
   cancelParked(): void {
-    for (const later of this.parked.values()) later.cancel(new ErrnoError('ECONNABORTED'))
+    for (const { later } of this.parked.values()) later.cancel(new ErrnoError('ECONNABORTED'))
   }
 }
 

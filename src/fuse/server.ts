@@ -84,8 +84,8 @@ export class FuseServer {
 
   #park(exchange: Exchange, later: Later<unknown>): void {
     const { parked } = this.#connection
-    const { unique } = exchange.header
-    parked.set(unique, later)
+    const { unique, pid } = exchange.header
+    parked.set(unique, { later, tid: pid })
     later.done(
       value => {
         parked.delete(unique)

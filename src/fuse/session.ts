@@ -64,10 +64,10 @@ export function destroy(connection: FuseConnection): void {
   connection.cancelParked()
 }
 
-/** A signal reached a waiting caller: a parked request ends with EINTR; one that is answered already is no matter. */
+/** A signal reached a waiting caller; one that is answered already is no matter. */
 export function interrupt(
   connection: FuseConnection,
   { input }: FuseRequest<Decoded<typeof fuse_interrupt_in>>,
 ): void {
-  connection.parked.get(input.unique)?.cancel(new ErrnoError('EINTR'))
+  connection.interrupt(input.unique)
 }

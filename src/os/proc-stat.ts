@@ -41,6 +41,10 @@ export interface ThreadStatus {
   readonly gid: Ids
   readonly permitted: bigint
   readonly effective: bigint
+  /** Sets of signals, bit 0 for signal 1; `pending` is of the thread and of its process. */
+  readonly pending: bigint
+  readonly blocked: bigint
+  readonly ignored: bigint
 }
 
 function ids(text: string | undefined): Ids {
@@ -62,6 +66,9 @@ function parseStatus(text: string): ThreadStatus {
     gid: ids(lines.get('Gid')),
     permitted: set('CapPrm'),
     effective: set('CapEff'),
+    pending: set('SigPnd') | set('ShdPnd'),
+    blocked: set('SigBlk'),
+    ignored: set('SigIgn'),
   }
 }
 

@@ -9,6 +9,7 @@ import { serve } from '../fuse/serve.js'
 import { FuseServer } from '../fuse/server.js'
 import { log, sendLog } from '../log.js'
 import { DevFuse } from '../os/fuse-device.js'
+import { isInterrupted } from '../os/interrupts.js'
 import { PollWaiter } from '../os/waiter.js'
 import { drain } from '../os/wake.js'
 import { Core } from './core.js'
@@ -26,6 +27,7 @@ const device = new DevFuse(fd, REQUEST_BUFFER_SIZE)
 const server = new FuseServer(core.root, {
   owner: options.owner,
   allowOther: options.allowOther,
+  isInterrupted,
   send: message => device.send(message),
   report,
 })
