@@ -1,6 +1,6 @@
 /** The examples, run as their comments say: each counts exactly what was made to happen, by `control` and under perf. */
 import { spawn } from 'node:child_process'
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import t from 'tap'
@@ -89,6 +89,9 @@ t.test('http-requests counts what its program does, exactly', needs('root', 'fus
   await t.rejects(onThread, { message: /whole CPUs only/ }, 'no thread has it')
 })
 
+/** Nanoseconds, see proc_pid_schedstat(5). */
+const timeOnCpu = (tid: number) => readFileSync(`/proc/${tid}/schedstat`, 'latin1').split(' ')[0]
+
 t.test('vmm-files counts guests by what their VMMs publish', needs('root', 'fuse', 'perf'), async t => {
   const folder = t.testdir()
   const mount = await example(t, 'vmm-files', folder)
@@ -120,7 +123,11 @@ t.test('vmm-files counts guests by what their VMMs publish', needs('root', 'fuse
   const lines = await perfStat(
     mount,
     ['-e', 'kvm/exits/,kvm/io_exits/,kvm/made_up/', '-t', String(pid)],
-    async () => publish(23_345, 105),
+    async () => {
+      publish(23_345, 105)
+      const before = timeOnCpu(pid)
+      await until('it runs', () => timeOnCpu(pid) !== before)
+    },
   )
   t.equal(printed(lines, 'kvm/exits/'), 10_000)
   t.equal(printed(lines, 'kvm/io_exits/'), 100)

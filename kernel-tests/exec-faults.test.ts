@@ -24,6 +24,12 @@ function isOpening(pid: number | undefined): boolean {
   }
 }
 
+/** Whether all threads of a process are stopped: the one that takes the signal stops the others only when it runs. */
+const isStopped = (pid: number | undefined): boolean =>
+  readdirSync(`/proc/${pid}/task`).every(tid =>
+    readFileSync(`/proc/${pid}/task/${tid}/stat`, 'latin1').includes(') T '),
+  )
+
 const kill = (pid: number | undefined, signal: NodeJS.Signals): void => {
   if (pid !== undefined) process.kill(pid, signal)
 }
@@ -48,7 +54,7 @@ async function setUp(t: Test) {
     const [program = '', ...prefix] = execOn(mount).split(' ')
     const child = spawn(program, [...prefix, 'sh', '-c', `echo up; read -r line; exec ${command}`], {
       env: { ...process.env, ...plainNode },
-      stdio: ['pipe', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'ignore'],
     })
     if (child.stdout) await once(child.stdout, 'data')
     return child
@@ -60,10 +66,19 @@ t.test('pmufs exec when something fails', needs('root', 'fuse', 'gcc'), async t 
   const { mount, hold, churn, tid, type, isEmpty, start } = await setUp(t)
   const one = `${hold} ${type} 0 ${tid} 1`
 
+  /**
+   * Stops the server while it serves nothing. One that stops between its read of a request and the answer keeps the
+   * thread that asked for as long as it is stopped, SIGKILL included.
+   */
+  async function stopServer(): Promise<void> {
+    kill(mount.server.pid, 'SIGSTOP')
+    await until('the server to stand still', () => isStopped(mount.server.pid))
+  }
+
   /** A command that waits in perf_event_open because the server stands still. */
   async function startWaiting(): Promise<ChildProcess> {
     const child = await start(one)
-    kill(mount.server.pid, 'SIGSTOP')
+    await stopServer()
     child.stdin?.end('\n')
     await until('the call to wait', () => isOpening(child.pid))
     await sleep(200)
@@ -94,7 +109,7 @@ t.test('pmufs exec when something fails', needs('root', 'fuse', 'gcc'), async t 
   t.test("while the server stands still the kernel's own events open", async t => {
     const software = `${hold} 1 0 0 1`
     const child = await start(`sh -c "${one} </dev/null & sleep 0.5; exec ${software} </dev/null"`)
-    kill(mount.server.pid, 'SIGSTOP')
+    await stopServer()
     child.stdin?.end('\n')
     let said = ''
     child.stdout?.on('data', data => (said += data))
