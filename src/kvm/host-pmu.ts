@@ -7,11 +7,9 @@
  * registration is an object, and the registry refuses the second one's name.
  */
 import { Failure, orThrow } from '../abi/errno.js'
-import { PERF_HES_STOPPED, PERF_HES_UPTODATE, PERF_PMU_CAP_NO_INTERRUPT } from '../abi/perf-event.js'
 import type { perf_event_attr } from '../abi/perf-event-attr.js'
-import { log } from '../log.js'
 import type { PerfEvent } from '../perf/event.js'
-import type { Attribute, AttributeGroup, Pmu, Refresher, RefreshTarget } from '../perf/pmu.js'
+import type { Attribute, AttributeGroup, Refresher, RefreshTarget } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
 import type { Task } from '../perf/task.js'
 import { format_attr_event, format_attr_reason } from './attributes.js'
@@ -20,6 +18,7 @@ import { MAX_EVENTS } from './event-table.js'
 import * as host from './host-event.js'
 import * as init from './host-event-init.js'
 import { HostRefresh } from './host-refresh.js'
+import { StatisticPmu } from './statistic-pmu.js'
 import { type kvm_event_cb, VcpuEvent } from './vcpu-event.js'
 import { VcpuEventList } from './vcpu-event-list.js'
 import type { Vcpu } from './vm.js'
@@ -56,11 +55,8 @@ const checkEvents = ({ nr_events, cbs }: HostPmuEvents): Failure | undefined => 
   return undefined
 }
 
-export class HostPmu implements Pmu {
-  readonly name = 'kvm'
-  readonly task_ctx_nr = 'perf_sw_context'
-  readonly capabilities = PERF_PMU_CAP_NO_INTERRUPT
-  readonly #registry: PmuRegistry
+export class HostPmu extends StatisticPmu {
+  override readonly name = 'kvm'
   readonly #options: HostPmuOptions
   readonly #refresh: HostRefresh
   readonly #counted = new VcpuEventList()
@@ -74,7 +70,7 @@ export class HostPmu implements Pmu {
 
   /** Use {@link kvm_host_pmu_register}. */
   constructor(registry: PmuRegistry, options: HostPmuOptions) {
-    this.#registry = registry
+    super(registry)
     this.#options = options
     this.#refresh = new HostRefresh(options.vms, {
       scan: options.scanRefresher,
@@ -83,19 +79,15 @@ export class HostPmu implements Pmu {
     this.#events = options
   }
 
-  get attr_groups(): readonly AttributeGroup[] {
+  override get attr_groups(): readonly AttributeGroup[] {
     return [
       { name: 'events', attrs: this.#events.event_attrs },
       { name: 'format', attrs: [format_attr_event, format_attr_reason] },
     ]
   }
 
-  event_init(event: PerfEvent): Failure | undefined {
+  protected override init(event: PerfEvent): Failure | undefined {
     const { attr } = event
-    if (attr.type !== this.#registry.typeOf(this))
-      return new Failure('ENOENT', `type ${attr.type} is not that of the PMU "${this.name}"`)
-    const refusal = init.attributeRefusal(attr)
-    if (refusal) return refusal
     const task = init.countedTask(event)
     if (task instanceof Failure) return task
     const selected = selectEvent(this.#events.cbs, attr)
@@ -103,37 +95,12 @@ export class HostPmu implements Pmu {
     const vcpu = this.#options.vms.vcpuOf(task)
     if (vcpu) return this.#count(event, vcpu, selected)
     if (!this.#countsZero(task)) return init.noVcpu(task.tid)
-    this.#take(event, undefined)
+    this.take(event, undefined, this.#host_event_destroy)
     return undefined
   }
 
-  add(event: PerfEvent, flags: number): Failure | undefined {
-    return host.host_event_add(event, flags)
-  }
-
-  del(event: PerfEvent, _flags: number): void {
-    host.host_event_del(event)
-  }
-
-  start(event: PerfEvent, _flags: number): void {
-    const failure = host.host_event_start(event)
-    if (failure) log.kvm('event %s stays stopped: %s', event.id, failure.message)
-  }
-
-  stop(event: PerfEvent, flags: number): void {
-    host.host_event_stop(event, flags)
-  }
-
-  read(event: PerfEvent): void {
-    host.host_event_update(event)
-  }
-
-  refresher(target: RefreshTarget): Refresher | undefined {
+  override refresher(target: RefreshTarget): Refresher | undefined {
     return this.#refresh.next(target)
-  }
-
-  eventRefresher(event: PerfEvent): Refresher | undefined {
-    return host.to_event_data(event).counted?.refresher
   }
 
   /**
@@ -150,7 +117,7 @@ export class HostPmu implements Pmu {
 
   /** Takes the PMU away; open events keep their last counts. */
   kvm_host_pmu_unregister(): void {
-    this.#registry.unregister(this)
+    this.registry.unregister(this)
   }
 
   /**
@@ -178,14 +145,8 @@ export class HostPmu implements Pmu {
     const { key, text, event: cb } = selected
     if (cb.has_event?.(vcpu) === false) return init.notCountedHere(text, vcpu.tid)
     if (!this.#options.sharing && this.#counted.has(key, vcpu)) return init.countedAlready(text, vcpu.tid)
-    this.#take(event, this.#counted.add(event, key, vcpu, cb))
+    this.take(event, this.#counted.add(event, key, vcpu, cb), this.#host_event_destroy)
     return undefined
-  }
-
-  #take(event: PerfEvent, counted: VcpuEvent | undefined): void {
-    event.pmu_private = new host.event_data(counted)
-    event.hw.state = PERF_HES_STOPPED | PERF_HES_UPTODATE
-    event.destroy = this.#host_event_destroy
   }
 }
 

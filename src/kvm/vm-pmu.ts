@@ -8,17 +8,15 @@
  * does is in host-event.ts, as for the host PMU.
  */
 import { Failure, orThrow } from '../abi/errno.js'
-import { PERF_HES_STOPPED, PERF_HES_UPTODATE, PERF_PMU_CAP_NO_INTERRUPT } from '../abi/perf-event.js'
-import { log } from '../log.js'
 import type { PerfEvent } from '../perf/event.js'
-import type { AttributeGroup, Pmu, Refresher, RefreshTarget } from '../perf/pmu.js'
+import type { AttributeGroup, Refresher, RefreshTarget } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
 import type { Arming } from './arming.js'
 import { format_attr_bucket, format_attr_event, format_attr_reason, format_attr_vm } from './attributes.js'
 import * as host from './host-event.js'
-import { attributeRefusal } from './host-event-init.js'
 import { ProcessSum } from './process-sum.js'
 import { servingSource } from './serving-source.js'
+import { StatisticPmu } from './statistic-pmu.js'
 import type { Vcpu, Vm } from './vm.js'
 import { countedProcess, notCountedThere, noVm } from './vm-event-init.js'
 import type { VmChange, VmList } from './vm-list.js'
@@ -40,15 +38,16 @@ export interface VmPmuOptions {
   readonly exitEvents?: (events: readonly PerfEvent[]) => void
 }
 
-export class VmPmu implements Pmu {
-  readonly name = 'kvm_vm'
-  readonly task_ctx_nr = 'perf_sw_context'
-  readonly capabilities = PERF_PMU_CAP_NO_INTERRUPT
-  readonly #registry: PmuRegistry
+export class VmPmu extends StatisticPmu {
+  override readonly name = 'kvm_vm'
   readonly #options: VmPmuOptions
   readonly #refresh: VmRefresh
   readonly #events = new VmPmuEvents()
   readonly #live = new Map<PerfEvent, ProcessSum>()
+  readonly #end = (event: PerfEvent): void => {
+    host.host_event_end(event)
+    this.#live.delete(event)
+  }
   /** Numbers of vCPUs that went: one that comes back goes on from where it was. */
   readonly #departed = new WeakMap<Vm, Set<number>>()
   readonly #stopListening: () => void
@@ -59,7 +58,7 @@ export class VmPmu implements Pmu {
    * @throws {ErrnoError} EEXIST when there is a PMU "kvm_vm" already
    */
   constructor(registry: PmuRegistry, options: VmPmuOptions) {
-    this.#registry = registry
+    super(registry)
     this.#options = options
     this.#refresh = new VmRefresh(options.vms, options.scanRefresher)
     for (const vm of options.vms) this.#events.add(vm)
@@ -67,7 +66,7 @@ export class VmPmu implements Pmu {
     this.#stopListening = options.vms.onChange(change => this.#follow(change))
   }
 
-  get attr_groups(): readonly AttributeGroup[] {
+  override get attr_groups(): readonly AttributeGroup[] {
     return [
       { name: 'events', attrs: this.#events.attrs },
       { name: 'format', attrs: [format_attr_event, format_attr_vm, format_attr_reason, format_attr_bucket] },
@@ -75,12 +74,8 @@ export class VmPmu implements Pmu {
     ]
   }
 
-  event_init(event: PerfEvent): Failure | undefined {
+  protected override init(event: PerfEvent): Failure | undefined {
     const { attr } = event
-    if (attr.type !== this.#registry.typeOf(this))
-      return new Failure('ENOENT', `type ${attr.type} is not that of the PMU "${this.name}"`)
-    const refusal = attributeRefusal(attr)
-    if (refusal) return refusal
     const process = countedProcess(event, this.#options.cpu())
     if (process instanceof Failure) return process
     const statistic = this.#events.statisticOf(attr)
@@ -89,44 +84,21 @@ export class VmPmu implements Pmu {
     if (vms.length === 0) return noVm(process.tgid)
     const counted = vms.map(vm => this.#whole(vm, statistic))
     if (!counted.every(each => each !== undefined)) return notCountedThere(statistic, process.tgid)
-    this.#take(event, process.isCounting ? new ProcessSum(counted) : undefined)
+    const sum = process.isCounting ? new ProcessSum(counted) : undefined
+    this.take(event, sum, this.#end)
+    if (sum) this.#live.set(event, sum)
     return undefined
   }
 
-  add(event: PerfEvent, flags: number): Failure | undefined {
-    return host.host_event_add(event, flags)
-  }
-
-  del(event: PerfEvent, _flags: number): void {
-    host.host_event_del(event)
-  }
-
-  start(event: PerfEvent, _flags: number): void {
-    const failure = host.host_event_start(event)
-    if (failure) log.kvm('event %s stays stopped: %s', event.id, failure.message)
-  }
-
-  stop(event: PerfEvent, flags: number): void {
-    host.host_event_stop(event, flags)
-  }
-
-  read(event: PerfEvent): void {
-    host.host_event_update(event)
-  }
-
-  refresher(target: RefreshTarget): Refresher | undefined {
+  override refresher(target: RefreshTarget): Refresher | undefined {
     const statistic = this.#events.statisticOf(target.attr)
     return this.#refresh.next(target, statistic instanceof Failure ? undefined : statistic)
-  }
-
-  eventRefresher(event: PerfEvent): Refresher | undefined {
-    return host.to_event_data(event).counted?.refresher
   }
 
   /** Takes the PMU away and follows the list no more; open events keep their last counts. */
   unregister(): void {
     this.#stopListening()
-    this.#registry.unregister(this)
+    this.registry.unregister(this)
   }
 
   /** A statistic of one VM, or undefined where it has none of this name. */
@@ -145,18 +117,6 @@ export class VmPmu implements Pmu {
   #freshness(vm: Vm): (vcpu: Vcpu) => boolean {
     const now = this.#options.startTimeNow()
     return vcpu => vcpu.startTime >= now && !this.#departed.get(vm)?.has(vcpu.id)
-  }
-
-  #take(event: PerfEvent, sum: ProcessSum | undefined): void {
-    event.pmu_private = new host.event_data(sum)
-    event.hw.state = PERF_HES_STOPPED | PERF_HES_UPTODATE
-    if (sum) this.#live.set(event, sum)
-    event.destroy = () => this.#end(event)
-  }
-
-  #end(event: PerfEvent): void {
-    host.host_event_end(event)
-    this.#live.delete(event)
   }
 
   #follow(change: VmChange): void {

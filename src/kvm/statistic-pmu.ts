@@ -1,0 +1,70 @@
+/**
+ * What the PMUs `kvm` and `kvm_vm` have in common: whatever an event counts, a statistic of one vCPU or of a whole VM, it
+ * is armed, stopped and folded in alike, as host-event.ts does.
+ */
+import { Failure } from '../abi/errno.js'
+import { PERF_HES_STOPPED, PERF_HES_UPTODATE, PERF_PMU_CAP_NO_INTERRUPT } from '../abi/perf-event.js'
+import { log } from '../log.js'
+import type { PerfEvent } from '../perf/event.js'
+import type { AttributeGroup, Pmu, Refresher, RefreshTarget } from '../perf/pmu.js'
+import type { PmuRegistry } from '../perf/registry.js'
+import type { Counted } from './counted.js'
+import * as host from './host-event.js'
+import { attributeRefusal } from './host-event-init.js'
+
+export abstract class StatisticPmu implements Pmu {
+  abstract readonly name: string
+  readonly task_ctx_nr = 'perf_sw_context'
+  readonly capabilities = PERF_PMU_CAP_NO_INTERRUPT
+  protected readonly registry: PmuRegistry
+
+  constructor(registry: PmuRegistry) {
+    this.registry = registry
+  }
+
+  abstract get attr_groups(): readonly AttributeGroup[]
+
+  abstract refresher(target: RefreshTarget): Refresher | undefined
+
+  /** Whom an event of this PMU counts, and what: refused, or taken by {@link take}. */
+  protected abstract init(event: PerfEvent): Failure | undefined
+
+  event_init(event: PerfEvent): Failure | undefined {
+    const { attr } = event
+    if (attr.type !== this.registry.typeOf(this))
+      return new Failure('ENOENT', `type ${attr.type} is not that of the PMU "${this.name}"`)
+    return attributeRefusal(attr) ?? this.init(event)
+  }
+
+  add(event: PerfEvent, flags: number): Failure | undefined {
+    return host.host_event_add(event, flags)
+  }
+
+  del(event: PerfEvent, _flags: number): void {
+    host.host_event_del(event)
+  }
+
+  start(event: PerfEvent, _flags: number): void {
+    const failure = host.host_event_start(event)
+    if (failure) log.kvm('event %s stays stopped: %s', event.id, failure.message)
+  }
+
+  stop(event: PerfEvent, flags: number): void {
+    host.host_event_stop(event, flags)
+  }
+
+  read(event: PerfEvent): void {
+    host.host_event_update(event)
+  }
+
+  eventRefresher(event: PerfEvent): Refresher | undefined {
+    return host.to_event_data(event).counted?.refresher
+  }
+
+  /** Has an event count this, or 0 where it is undefined; `destroy` ends it. */
+  protected take(event: PerfEvent, counted: Counted | undefined, destroy: (event: PerfEvent) => void): void {
+    event.pmu_private = new host.event_data(counted)
+    event.hw.state = PERF_HES_STOPPED | PERF_HES_UPTODATE
+    event.destroy = destroy
+  }
+}
