@@ -4,7 +4,7 @@
  */
 import { Failure } from '../abi/errno.js'
 import type { perf_event_attr } from '../abi/perf-event-attr.js'
-import { eventIdText } from './attributes.js'
+import { eventIdText } from '../perf/attribute-files.js'
 
 /** What an id selects: one thing, or one for each of its reasons; undefined for an id that is reserved but not there. */
 export type Selectable<T extends object> = T | ReadonlyMap<number, T> | undefined

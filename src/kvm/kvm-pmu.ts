@@ -6,7 +6,7 @@ import { orThrow } from '../abi/errno.js'
 import type { Attribute } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
 import { Arming } from './arming.js'
-import { eventAttributes } from './attributes.js'
+import { counterAttributes } from './attributes.js'
 import { type Selectable, withEvent } from './event-selection.js'
 import { EventTable } from './event-table.js'
 import { type HostPmu, type HostPmuEvents, type HostPmuOptions, kvm_host_pmu_register } from './host-pmu.js'
@@ -60,7 +60,7 @@ class KnownEvents {
     const id = this.#table.id(reason?.of ?? name)
     if (id === undefined) return
     this.#cbs[id] = withEvent(this.#cbs[id], callbacks(name, this.#arming), reason?.value)
-    this.#attrs[id] = [...(this.#attrs[id] ?? []), ...eventAttributes(id, event)]
+    this.#attrs[id] = [...(this.#attrs[id] ?? []), ...counterAttributes(id, event)]
   }
 }
 

@@ -2,7 +2,7 @@
 import { Failure } from '../abi/errno.js'
 import type { perf_event_attr } from '../abi/perf-event-attr.js'
 import type { Attribute } from '../perf/pmu.js'
-import { eventAttributes, histogramAttribute } from './attributes.js'
+import { counterAttributes, histogramAttribute } from './attributes.js'
 import { type Selectable, selectEvent, withEvent } from './event-selection.js'
 import { EventTable } from './event-table.js'
 import type { EventDescription, HistogramDescription, Vm } from './vm.js'
@@ -61,7 +61,7 @@ export class VmPmuEvents {
     if (id === undefined) return
     const reason = isHistogram(event) ? undefined : event.reason?.value
     this.#events[id] = withEvent(this.#events[id], event, reason)
-    const attrs = isHistogram(event) ? [histogramAttribute(id, event)] : eventAttributes(id, event)
+    const attrs = isHistogram(event) ? [histogramAttribute(id, event)] : counterAttributes(id, event)
     this.#attrs = [...this.#attrs, ...attrs]
   }
 }

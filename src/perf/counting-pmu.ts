@@ -14,9 +14,10 @@ import {
   PERF_PMU_CAP_NO_INTERRUPT,
 } from '../abi/perf-event.js'
 import { wrap64 } from '../abi/struct.js'
+import { eventAttributes, eventIdText, textAttribute } from './attribute-files.js'
 import { countBetween } from './count-between.js'
 import type { PerfEvent } from './event.js'
-import type { Attribute, AttributeGroup, Pmu, TaskContextNumber } from './pmu.js'
+import type { AttributeGroup, Pmu, TaskContextNumber } from './pmu.js'
 
 /** A thread that is counted. */
 export interface Thread {
@@ -65,15 +66,7 @@ interface Counter {
 
 const FIT_NAME = /^[a-z_][a-z0-9_]*$/i
 
-const file = (name: string, value: string): Attribute => ({ name, show: () => `${value}\n` })
-
-const format: AttributeGroup = { name: 'format', attrs: [file('event', 'config:0-63')] }
-
-const eventFiles = <Target>({ name, unit, scale }: CountedEvent<Target>, id: number): Attribute[] => [
-  file(name, `event=0x${id.toString(16).padStart(2, '0')}`),
-  ...(unit === undefined ? [] : [file(`${name}.unit`, unit)]),
-  ...(scale === undefined ? [] : [file(`${name}.scale`, scale)]),
-]
+const format: AttributeGroup = { name: 'format', attrs: [textAttribute('event', 'config:0-63')] }
 
 function valueNow<Target>(event: CountedEvent<Target>, target: Target): bigint | undefined {
   try {
@@ -124,7 +117,7 @@ function checkEvents<Target>({ name, events }: CountingPmu<Target>): void {
 function countingPmu<Target>(made: CountingPmu<Target>, scope: Scope<Target>): Pmu {
   checkEvents(made)
   const { name, events } = made
-  const attrs = events.flatMap(eventFiles)
+  const attrs = events.flatMap((event, id) => eventAttributes(event, `event=${eventIdText(id)}`))
   return {
     name,
     task_ctx_nr: scope.task_ctx_nr,
@@ -190,7 +183,7 @@ const MACHINE_CPU = 0
 export const machinePmu = (made: CountingPmu<void>): Pmu =>
   countingPmu(made, {
     task_ctx_nr: 'perf_invalid_context',
-    groups: [{ attrs: [file('cpumask', String(MACHINE_CPU))] }],
+    groups: [{ attrs: [textAttribute('cpumask', String(MACHINE_CPU))] }],
     targetOf: ({ cpu }) =>
       cpu === MACHINE_CPU || cpu === -1
         ? undefined
