@@ -14,9 +14,5 @@ export const NETLINK_KOBJECT_UEVENT = 15
 /** The multicast group of what the kernel itself says; udev's own is the second. */
 export const UEVENT_KERNEL_GROUP = 1
 
-/** Types and flags of socket(2). */
-export const SOCK_RAW = 3
-export const SOCK_NONBLOCK = 0o4000
-
 /** An uevent is at most UEVENT_BUFFER_SIZE, and its header. */
 export const UEVENT_MESSAGE_SIZE = 4096

@@ -31,6 +31,8 @@ export const CMSG_RIGHTS_LEN = 20n
 
 export const AF_UNIX = 1
 export const SOCK_STREAM = 1
+export const SOCK_RAW = 3
+export const SOCK_NONBLOCK = 0o4000
 export const SOCK_CLOEXEC = 0o2000000
 export const SOL_SOCKET = 1
 export const SCM_RIGHTS = 1

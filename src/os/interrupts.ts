@@ -5,18 +5,19 @@
  * here ends with EINTR. So a signal that tells a shell of a child's end, or a program of its timer's tick, does
  * not; one that kills the thread, or that a user sends, does.
  */
+import {
+  SIGCHLD,
+  SIGCONT,
+  SIGPROF,
+  SIGSTOP,
+  SIGTSTP,
+  SIGTTIN,
+  SIGTTOU,
+  SIGURG,
+  SIGVTALRM,
+  SIGWINCH,
+} from '../abi/signals.js'
 import { threadStatus } from './proc-stat.js'
-
-const SIGCHLD = 17
-const SIGCONT = 18
-const SIGSTOP = 19
-const SIGTSTP = 20
-const SIGTTIN = 21
-const SIGTTOU = 22
-const SIGURG = 23
-const SIGVTALRM = 26
-const SIGPROF = 27
-const SIGWINCH = 28
 
 /** Those that stop a thread do so once it is answered, and it goes on later. */
 const informing = [SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGVTALRM, SIGPROF, SIGWINCH]

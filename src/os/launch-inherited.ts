@@ -7,6 +7,7 @@
  */
 import { fstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { O_NONBLOCK } from '../abi/fs.js'
+import { SIGCHLD, SIGKILL, SIGPIPE, SIGSTOP } from '../abi/signals.js'
 import { bind, bindChecked, fcntl } from './libc.js'
 
 /** `SigIgn SigBlk NOFILE`: two sets in hex as /proc/self/status has them, and a soft limit as ulimit -Sn prints it. */
@@ -29,10 +30,6 @@ const F_SETFL = 4
 const SIG_SETMASK = 2
 const SIG_DFL = 0
 const SIG_IGN = 1
-const SIGKILL = 9
-const SIGPIPE = 13
-const SIGCHLD = 17
-const SIGSTOP = 19
 const LAST_SIGNAL = 64
 const SIGSET_SIZE = 128
 

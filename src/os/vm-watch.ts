@@ -10,14 +10,12 @@ import { POLLIN } from '../abi/fs.js'
 import {
   AF_NETLINK,
   NETLINK_KOBJECT_UEVENT,
-  SOCK_NONBLOCK,
-  SOCK_RAW,
   sockaddr_nl,
   UEVENT_KERNEL_GROUP,
   UEVENT_MESSAGE_SIZE,
 } from '../abi/netlink.js'
 import { pollfd } from '../abi/poll.js'
-import { SOCK_CLOEXEC } from '../abi/socket.js'
+import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW } from '../abi/socket.js'
 import { log } from '../log.js'
 import type { VmWatchHandlers } from '../sources/vm-watch.js'
 import { bindAsync, bindChecked, close, pidfd_open, read } from './libc.js'
