@@ -2,6 +2,8 @@
 /** The `pmufs` command: arguments in, one exit status out. Each command lives in a file of its own, loaded when used. */
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings'
+import { MAX_HANDLES } from '../serve/defaults.js'
+import { FETCH_TIMEOUT_MS, SCAN_INTERVAL_MS } from '../sources/defaults.js'
 import { report } from './fail.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -61,13 +63,18 @@ program
   .option('--allow-other', 'let other users read sys/ and vms/')
   .option('--strict', "keep the patch's rules: no two events on one count, no thread that runs no vCPU")
   .option('--no-kvm', 'leave the host PMU out, and that of whole VMs')
-  .option('--max-handles <n>', 'how many events may be open at once', wholeNumber(1), 65_536)
-  .option('--fetch-timeout <ms>', 'how long a QEMU guest may take to answer', wholeNumber(1, MOST_MS), 2000)
+  .option('--max-handles <n>', 'how many events may be open at once', wholeNumber(1), MAX_HANDLES)
+  .option(
+    '--fetch-timeout <ms>',
+    'how long a QEMU guest may take to answer',
+    wholeNumber(1, MOST_MS),
+    FETCH_TIMEOUT_MS,
+  )
   .option(
     '--scan-interval <ms>',
     'how often to look for guests, besides when KVM tells of one',
     wholeNumber(1, MOST_MS),
-    1000,
+    SCAN_INTERVAL_MS,
   )
   .action(async (dir, options) => (await import('./mount.js')).mount(dir, options))
 

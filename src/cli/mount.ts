@@ -9,6 +9,7 @@ import { Guests, type GuestsOptions } from '../serve/guests.js'
 import { mountpoint } from '../serve/mountpoint.js'
 import { serveDirect } from '../serve/serve-direct.js'
 import type { Served } from '../serve/served.js'
+import { thisUser } from '../serve/this-user.js'
 import { CommandError, report } from './fail.js'
 import { printable } from './printable.js'
 
@@ -99,7 +100,7 @@ async function serveUntilTheEnd(dir: string, options: MountOptions): Promise<voi
     served = await transports[options.transport]({
       dir,
       options: {
-        owner: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 },
+        owner: thisUser(),
         allowOther: options.allowOther === true,
         strict: options.strict === true,
         kvm: options.kvm,

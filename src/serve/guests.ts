@@ -23,10 +23,10 @@ export interface GuestsOptions {
   /** Whether `auto` starts the demo guest where nothing else can be counted; it does where this is not given. */
   readonly demoIfNone?: boolean
   readonly qmp: readonly string[]
-  /** Milliseconds. */
-  readonly fetchTimeout: number
-  /** Milliseconds from one look to the next; a second where it is not given. */
-  readonly scanInterval?: number
+  /** Milliseconds that a guest may take to answer. */
+  readonly fetchTimeout?: number | undefined
+  /** Milliseconds from one look to the next. */
+  readonly scanInterval?: number | undefined
 }
 
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
@@ -65,7 +65,7 @@ export class Guests {
         source,
         sockets: qmp,
         timeoutMs: fetchTimeout,
-        ...(scanInterval === undefined ? {} : { periodMs: scanInterval }),
+        periodMs: scanInterval,
         tracepoints: (tracepoints?.events ?? []).length > 0,
       },
       message => this.#post(message),

@@ -1,7 +1,9 @@
 /** A mount that a program serves: what src/pmufs.ts exports, loaded when it is called. */
 import { log } from '../log.js'
+import { SCAN_INTERVAL_MS } from '../sources/defaults.js'
 import type { ToMain } from '../sources/messages.js'
 import type { CoreOptions } from './core-options.js'
+import { MAX_HANDLES } from './defaults.js'
 import { findTracepoints } from './find-tracepoints.js'
 import { Guests } from './guests.js'
 import type { KvmOptions, Mounted, MountOptions } from './mount-options.js'
@@ -9,18 +11,14 @@ import { mountpoint } from './mountpoint.js'
 import { portable } from './own-modules.js'
 import { serveDirect } from './serve-direct.js'
 import type { Served } from './served.js'
-
-const MAX_HANDLES = 65_536
-const FETCH_TIMEOUT_MS = 2000
-/** Milliseconds from one question to a program's sources to the next. */
-const LOOK_PERIOD_MS = 1000
+import { thisUser } from './this-user.js'
 
 function report(message: string): void {
   process.stderr.write(`pmufs: ${message}\n`)
 }
 
 /** Guests of this machine are looked for where a source of the command's is asked for. */
-function guestsOf({ source, qmp = [], fetchTimeout = FETCH_TIMEOUT_MS }: KvmOptions) {
+function guestsOf({ source, qmp = [], fetchTimeout }: KvmOptions) {
   if (source === undefined) return { tracepoints: undefined, guests: undefined }
   const tracepoints = findTracepoints(source)
   return {
@@ -38,7 +36,7 @@ function answerAlone(served: () => Served | undefined): (message: ToMain) => voi
 
 /** Asks the program's sources once in a while; the returned function ends it. */
 function lookFromTimeToTime(served: Served): () => void {
-  const timer = setInterval(() => served.deliver({ kind: 'look' }), LOOK_PERIOD_MS)
+  const timer = setInterval(() => served.deliver({ kind: 'look' }), SCAN_INTERVAL_MS)
   timer.unref()
   return () => clearInterval(timer)
 }
@@ -81,7 +79,7 @@ const kvmOptionsOf = ({ kvm = false }: MountOptions): KvmOptions => (typeof kvm 
 function coreOptionsOf(options: MountOptions, tracepoints: CoreOptions['tracepoints']): CoreOptions {
   const { kvm = false, allowOther = false, maxHandles = MAX_HANDLES } = options
   return {
-    owner: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 },
+    owner: thisUser(),
     allowOther,
     strict: kvmOptionsOf(options).strict === true,
     kvm: kvm !== false,

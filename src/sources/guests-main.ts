@@ -8,6 +8,7 @@
  */
 import { Failure } from '../abi/errno.js'
 import type { DebugfsView } from './debugfs/vm-folder.js'
+import { FETCH_TIMEOUT_MS, SCAN_INTERVAL_MS } from './defaults.js'
 import { parseKvmUevent } from './discovery/kvm-uevent.js'
 import type { Descriptors, ProcView } from './discovery/proc-view.js'
 import { StatsGuests } from './discovery/stats-guests.js'
@@ -44,13 +45,11 @@ export interface GuestsMainOptions {
   /** Look at this process alone. */
   readonly process?: number
   /** How long from one look to the next. */
-  readonly periodMs?: number
+  readonly periodMs?: number | undefined
   /** How long a guest may take to answer. */
-  readonly timeoutMs?: number
+  readonly timeoutMs?: number | undefined
 }
 
-const PERIOD_MS = 1000
-const TIMEOUT_MS = 2000
 /** Of so many looks in a row one is thorough; one that was asked for always is. */
 const THOROUGH_EVERY = 10
 
@@ -87,7 +86,7 @@ export class GuestsMain {
     const countable = { stats: options.source !== 'tracepoint', threads: options.tracepoints ?? false }
     this.#stats = new StatsGuests({ ...machine, countable })
     const usesQmp = options.source === 'auto' || options.source === 'qmp'
-    const timeoutMs = options.timeoutMs ?? TIMEOUT_MS
+    const timeoutMs = options.timeoutMs ?? FETCH_TIMEOUT_MS
     const socketOptions = { connect, view, timers, timeoutMs, onGone: () => this.#tell() }
     this.#sockets = usesQmp ? (options.sockets ?? []).map(path => new QmpSocket(path, socketOptions)) : []
   }
@@ -165,7 +164,7 @@ export class GuestsMain {
   }
 
   get #periodMs(): number {
-    return this.#options.periodMs ?? PERIOD_MS
+    return this.#options.periodMs ?? SCAN_INTERVAL_MS
   }
 
   /** A VM that was made has no vCPUs yet; one that was destroyed is seen at once. */
