@@ -1,18 +1,16 @@
 import t from 'tap'
 import type { Failure } from '../../src/abi/errno.js'
 import type { Vm } from '../../src/kvm/vm.js'
-import { GuestsCore } from '../../src/sources/guests-core.js'
 import { type GuestsMachine, GuestsMain, type GuestsMainOptions } from '../../src/sources/guests-main.js'
 import type { ToCore } from '../../src/sources/messages.js'
 import type { QmpConnect } from '../../src/sources/qmp/connection.js'
 import { FakeProc } from './support/fake-proc.js'
 import { FakeQemu, Recording } from './support/fake-qemu.js'
 import { FakeTimers, settle } from './support/fake-timers.js'
+import { joinGuests } from './support/joined-guests.js'
 
 const kvm = new Recording('qemu-7.2-kvm')
-const tids: number[] = JSON.parse(kvm.answers.get('query-cpus-fast')?.[0] ?? '').return.map(
-  (cpu: { 'thread-id': number }) => cpu['thread-id'],
-)
+const tids = kvm.threadIds
 const qemuProcess = `
   process 100 start=5 cmd=qemu-system-x86_64
   fd 9 anon_inode:kvm-vm
@@ -29,25 +27,14 @@ const third =
 function setUp(proc: FakeProc, options: GuestsMainOptions, qemu = new FakeQemu(kvm)) {
   const timers = new FakeTimers()
   const vms: Vm[] = []
-  const messages: ToCore[] = []
   const list = {
     add: (vm: Vm) => vms.push(vm),
     update: () => {},
     remove: (vm: Vm) => vms.splice(vms.indexOf(vm), 1),
   }
-  // As through a MessagePort: what is sent arrives later.
-  const core: GuestsCore = new GuestsCore({
-    vms: list,
-    files: proc,
-    post: message => queueMicrotask(() => main.receive(message)),
-  })
   const machine: GuestsMachine = { view: proc, descriptors: proc, connect: qemu.connect, timers }
-  const main: GuestsMain = new GuestsMain(machine, options, message => {
-    messages.push(message)
-    core.receive(message)
-  })
+  const { core, main, messages } = joinGuests(t, { core: { vms: list, files: proc }, machine, options })
   const kinds = () => messages.splice(0).map(({ kind }) => kind)
-  t.teardown(() => main.stop())
   return { timers, vms, kinds, core, main, qemu, proc }
 }
 

@@ -13,17 +13,8 @@ import { FakeTimers, settle } from './support/fake-timers.js'
 const kvm = new Recording('qemu-7.2-kvm')
 const path = '/run/vm.sock'
 
-const threadIds = (recording: Recording): number[] =>
-  JSON.parse(recording.answers.get('query-cpus-fast')?.[0] ?? '').return.map(
-    (cpu: { 'thread-id': number }) => cpu['thread-id'],
-  )
-
 const machineOf = (recording: Recording): FakeProc =>
-  new FakeProc(
-    `process 100 start=5\n${threadIds(recording)
-      .map(tid => `thread ${tid} start=6`)
-      .join('\n')}`,
-  )
+  new FakeProc(`process 100 start=5\n${recording.threadIds.map(tid => `thread ${tid} start=6`).join('\n')}`)
 
 async function guestOf(qemu = new FakeQemu(kvm), view = machineOf(qemu.recording)) {
   const timers = new FakeTimers()
@@ -128,7 +119,7 @@ t.test(
   async t => {
     const { guest } = await guestOf()
     const vm = guest.description('k')
-    const [first, second] = threadIds(kvm)
+    const [first, second] = kvm.threadIds
     t.match(vm, { key: 'k', name: 'vm-one', tgid: 100, startTime: 5n, isReal: true, source: 'qmp' })
     t.strictSame(vm.vcpus, [
       { id: 0, tid: first, startTime: 6n },

@@ -3,18 +3,15 @@ import t from 'tap'
 import { vmsDirectory } from '../../src/control/vms-directory.js'
 import { memoryClient } from '../../src/fuse/memory.js'
 import { VmList } from '../../src/kvm/vm-list.js'
-import { GuestsCore } from '../../src/sources/guests-core.js'
-import { GuestsMain, type GuestsMainOptions } from '../../src/sources/guests-main.js'
-import type { ToCore } from '../../src/sources/messages.js'
+import type { GuestsMainOptions } from '../../src/sources/guests-main.js'
 import { FakeCounters } from './support/fake-counters.js'
 import { FakeProc } from './support/fake-proc.js'
 import { FakeQemu, Recording } from './support/fake-qemu.js'
 import { FakeTimers } from './support/fake-timers.js'
+import { joinGuests } from './support/joined-guests.js'
 
 const kvm = new Recording('qemu-7.2-kvm')
-const tids: number[] = JSON.parse(kvm.answers.get('query-cpus-fast')?.[0] ?? '').return.map(
-  (cpu: { 'thread-id': number }) => cpu['thread-id'],
-)
+const tids = kvm.threadIds
 const guest = `
   process 100 start=5 cmd=qemu-system-x86_64,,-name,,web
   fd 9 anon_inode:kvm-vm
@@ -43,23 +40,12 @@ function setUp(text: string, options: GuestsMainOptions, problem?: string) {
         ]
       : []
   const catalogue = { events, ...(problem === undefined ? {} : { problem }) }
-  const messages: ToCore[] = []
-  const core: GuestsCore = new GuestsCore({
-    vms,
-    files: proc,
-    tracepoints: { catalogue, counters },
-    post: message => queueMicrotask(() => main.receive(message)),
+  const { main, messages } = joinGuests(t, {
+    core: { vms, files: proc, tracepoints: { catalogue, counters } },
+    machine: { view: proc, descriptors: proc, connect: qemu.connect, timers },
+    options: { tracepoints: events.length > 0, ...options },
   })
-  const main: GuestsMain = new GuestsMain(
-    { view: proc, descriptors: proc, connect: qemu.connect, timers },
-    { tracepoints: events.length > 0, ...options },
-    message => {
-      messages.push(message)
-      core.receive(message)
-    },
-  )
   const fs = memoryClient(vmsDirectory(vms, owner))
-  t.teardown(() => main.stop())
   const start = async () => {
     const started = main.start()
     await timers.pass(50)

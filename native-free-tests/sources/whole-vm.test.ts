@@ -5,16 +5,14 @@ import type { Vm } from '../../src/kvm/vm.js'
 import { DebugfsWhole } from '../../src/sources/debugfs/debugfs-whole.js'
 import { findVmFolder } from '../../src/sources/debugfs/vm-folder.js'
 import { parseKvmLink, vmLinks } from '../../src/sources/discovery/kvm-links.js'
-import { GuestsCore } from '../../src/sources/guests-core.js'
-import { GuestsMain, type GuestsMainOptions } from '../../src/sources/guests-main.js'
+import type { GuestsMainOptions } from '../../src/sources/guests-main.js'
 import { FakeProc } from './support/fake-proc.js'
 import { FakeQemu, Recording } from './support/fake-qemu.js'
 import { FakeTimers, settle } from './support/fake-timers.js'
+import { joinGuests } from './support/joined-guests.js'
 
 const recording = new Recording('qemu-7.2-kvm')
-const [first = 0, second = 0]: number[] = JSON.parse(
-  recording.answers.get('query-cpus-fast')?.[0] ?? '',
-).return.map((cpu: { 'thread-id': number }) => cpu['thread-id'])
+const [first = 0, second = 0] = recording.threadIds
 const quiet = `
   process 100 start=5 cmd=qemu-system-x86_64
   fd 9 anon_inode:kvm-vm
@@ -43,15 +41,9 @@ function setUp(proc: FakeProc, options: GuestsMainOptions = { source: 'auto' }) 
     update: () => {},
     remove: (vm: Vm) => vms.splice(vms.indexOf(vm), 1),
   }
-  const core: GuestsCore = new GuestsCore({
-    vms: list,
-    files: proc,
-    post: message => queueMicrotask(() => main.receive(message)),
-  })
   const { connect } = new FakeQemu(recording)
   const machine = { view: proc, descriptors: proc, connect, timers, debugfs: proc.debugfsView(...counts) }
-  const main: GuestsMain = new GuestsMain(machine, options, message => core.receive(message))
-  t.teardown(() => main.stop())
+  const { core, main } = joinGuests(t, { core: { vms: list, files: proc }, machine, options })
   const start = async () => {
     const started = main.start()
     await timers.pass(50)

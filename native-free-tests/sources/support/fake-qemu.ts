@@ -28,6 +28,13 @@ export class Recording {
       } else said.push(text)
     }
   }
+
+  /** The threads of its vCPUs. */
+  get threadIds(): number[] {
+    return JSON.parse(this.answers.get('query-cpus-fast')?.[0] ?? '').return.map(
+      (cpu: { 'thread-id': number }) => cpu['thread-id'],
+    )
+  }
 }
 
 export class FakeQemu {
