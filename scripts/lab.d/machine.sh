@@ -20,6 +20,7 @@ write_job() {
   mkdir "$work/job"
   {
     printf 'folder=%q\n' "$PWD"
+    printf 'now=%s\n' "$(date +%s)"
     printf 'checkout=%q\n' "$repo"
     printf 'mode=%q\n' "$mode"
     printf 'has_out=%q\n' "$out"

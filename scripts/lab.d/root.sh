@@ -4,7 +4,7 @@
 
 # Whose programs another architecture runs: its nodejs is new enough.
 FOREIGN_SUITE=trixie
-FOREIGN_PACKAGES=(base-files base-passwd bash coreutils diffutils findutils grep sed mawk util-linux mount procps
+FOREIGN_PACKAGES=(base-files base-passwd bash dash hostname coreutils diffutils findutils grep sed mawk util-linux mount procps
   nodejs linux-perf strace tree fuse3 libfuse2t64 psmisc)
 
 is_native() { [ "$(uname -m)" = "${arch/arm64/aarch64}" ]; }
@@ -40,6 +40,7 @@ prepare_foreign_root() {
   cp "$root/usr/share/base-passwd/passwd.master" "$root/etc/passwd"
   cp "$root/usr/share/base-passwd/group.master" "$root/etc/group"
   ln -sf mawk "$root/usr/bin/awk"
+  ln -sf dash "$root/usr/bin/sh"
   mkdir -p "$root"/{proc,sys,dev,run,tmp,lab}
   : > "$root/complete"
 }
