@@ -80,7 +80,7 @@ const refusals: readonly [request: string, errno: string, message: RegExp][] = [
 ]
 
 for (const transport of transports) {
-  t.test(`control through ${transport}`, needs('root', 'fuse', 'kvm'), async t => {
+  t.test(`control through ${transport}`, needs('root', 'fuse'), async t => {
     const mount = await mounted(t, '--transport', transport, '--source', 'demo')
 
     t.test('answers each refusal with its errno and says why', async t => {
@@ -165,7 +165,7 @@ for (const transport of transports) {
         `exec 3<>control
          printf '%s' '{"type":"kvm","config":"exits","pid":'$TID',"read_format":["GROUP","ID"]}' >&3; cat <&3
          leader=$(ls handles | tail -1)
-         printf '%s' '{"type":"kvm","config":"fpu_reload","pid":'$TID',"group_fd":'$leader'}' >&3; cat <&3
+         printf '%s' '{"type":"kvm","config":"insn_emulation","pid":'$TID',"group_fd":'$leader'}' >&3; cat <&3
          head -c 40 handles/$leader/event | od -An -v -td8 -w8 | tr -s ' \\n' ' '
          cat handles/*/id | tr '\\n' ' '
          rmdir handles/*`,

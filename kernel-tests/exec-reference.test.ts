@@ -35,7 +35,7 @@ async function transcript(
   return stdout.split('\n')
 }
 
-t.test('the live reference', needs('root', 'fuse', 'kvm', 'gcc', 'msr'), async t => {
+t.test('the live reference', needs('root', 'fuse', 'gcc', 'msr'), async t => {
   const mount: Mounted = await mounted(t, '--source', 'demo')
   const program = await compile(t, ['reference', 'reference-open', 'reference-use', 'reference-share'])
   const tid = (await mount.sh('cat vms/*/vcpu0/tid')).stdout

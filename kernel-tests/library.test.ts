@@ -99,25 +99,21 @@ t.test('a guest of a source comes and goes with its process', needs('root', 'fus
   t.same((await call('reports')).value, [])
 })
 
-t.test(
-  'guests of the machine are counted besides those of a source',
-  needs('root', 'fuse', 'kvm'),
-  async t => {
-    const dir = mountpoint(t)
-    const { call, process: served } = program(t)
-    const sources = [{ module: source, options: { pid: served.pid } }]
-    await call('mount', { dir, kvm: { source: 'demo', sources } })
-    t.equal((await shell('ls vms', dir)).stdout, 'demo\nown')
-    const demo = Number((await shell('cat vms/demo/pid', dir)).stdout)
-    const tid = Number((await shell('cat vms/demo/vcpu0/tid', dir)).stdout)
-    for (const thread of [tid, served.pid]) {
-      const { path } = await open(dir, 'kvm', 'exits', thread)
-      t.match((await shell(`cat ${path}/count`, dir)).stdout, /^\d+$/)
-    }
-    t.same(await call('unmount'), { value: null })
-    await until('the demo guest is gone', async () => (await shell(`kill -0 ${demo}`, '/')).exitCode !== 0)
-  },
-)
+t.test('guests of the machine are counted besides those of a source', needs('root', 'fuse'), async t => {
+  const dir = mountpoint(t)
+  const { call, process: served } = program(t)
+  const sources = [{ module: source, options: { pid: served.pid } }]
+  await call('mount', { dir, kvm: { source: 'demo', sources } })
+  t.equal((await shell('ls vms', dir)).stdout, 'demo\nown')
+  const demo = Number((await shell('cat vms/demo/pid', dir)).stdout)
+  const tid = Number((await shell('cat vms/demo/vcpu0/tid', dir)).stdout)
+  for (const thread of [tid, served.pid]) {
+    const { path } = await open(dir, 'kvm', 'exits', thread)
+    t.match((await shell(`cat ${path}/count`, dir)).stdout, /^\d+$/)
+  }
+  t.same(await call('unmount'), { value: null })
+  await until('the demo guest is gone', async () => (await shell(`kill -0 ${demo}`, '/')).exitCode !== 0)
+})
 
 t.test('what cannot be mounted is refused, and leaves nothing behind', needs('root', 'fuse'), async t => {
   const dir = mountpoint(t)

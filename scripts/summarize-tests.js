@@ -1,49 +1,115 @@
 /**
- * Prints what failed or was skipped, and the one closing line of all test runs: `N passed, N failed, N skipped`, counted
- * in tests (not assertions) from the TAP that tap keeps of each file. A file that was to run and left nothing counts
- * as failed. With REQUIRE_KERNEL_TESTS a skip is a failure. Arguments: the files that were to run.
+ * Prints where each file of tests ran, what failed or was skipped, and the one closing line of all test runs:
+ * `N passed, N failed, N skipped`, counted in tests (not assertions) from the TAP that is kept of each file. A file that
+ * was to run and left nothing counts as failed. A test that one part of the run left to another (kernel-tests/support/needs.ts)
+ * is counted where it ran, and is skipped if it ran nowhere. With REQUIRE_KERNEL_TESTS a skip is a failure.
+ * Arguments: the files that were to run on this machine.
  */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
-const counts = { passed: 0, failed: 0, skipped: 0 }
 /** Lines shown of one failed assertion. */
 const SHOWN = 40
 
-function resultsOf(file) {
+const read = path => {
   try {
-    return readFileSync(`.tap/test-results/${file}.tap`, 'utf8')
+    return readFileSync(path, 'utf8')
   } catch {
     return ''
   }
 }
 
+const namesIn = folder => {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+/** Where tests ran: the files that were to run there, and the TAP of one. */
+const places = [
+  {
+    name: 'this machine',
+    files: process.argv.slice(2),
+    tapOf: file => read(`.tap/test-results/${file}.tap`),
+  },
+  ...namesIn('.tap/labs').map(name => ({
+    name: `lab ${name}`,
+    files: read(`.tap/labs/${name}/files`).trim().split('\n'),
+    tapOf: file => read(`.tap/labs/${name}/results/${file}.tap`),
+    seconds: Number(read(`.tap/labs/${name}/seconds`)),
+  })),
+]
+
 /** The innermost failures of a file, each with the lines that explain it. */
-function showFailures(file, text) {
+function showFailures(title, text) {
   const lines = text.split('\n')
   for (const [at, line] of lines.entries())
     if (/^\s*not ok/.test(line) && !/^\s*not ok .*# time=/.test(line))
-      console.log(`${file}\n${lines.slice(at, at + SHOWN).join('\n')}\n`)
+      console.log(`${title}\n${lines.slice(at, at + SHOWN).join('\n')}\n`)
 }
 
-for (const file of process.argv.slice(2)) {
-  const text = resultsOf(file)
-  const tests = text.match(/^(not )?ok .*$/gm) ?? []
+/** One test of the top level: its name, and what became of it. */
+function resultOf(line) {
+  const [, not, name = '', directive = ''] = /^(not )?ok \d+ - (.*?)(?: # (.*))?$/.exec(line) ?? []
+  const state = not ? 'failed' : directive.startsWith('SKIP') ? 'skipped' : 'passed'
+  return { name, state, reason: directive.replace(/^SKIP ?/, '') }
+}
+
+function resultsOf({ name, tapOf }, file) {
+  const text = tapOf(file)
+  const title = `${file} (${name})`
   const isComplete = /^1\.\.\d+/m.test(text) && !/^Bail out!/m.test(text)
-  if (!isComplete || tests.length === 0) {
-    counts.failed += 1
-    console.log(`${file}: no complete result\n${text.split('\n').slice(-SHOWN).join('\n')}`)
-  }
-  showFailures(file, text)
-  for (const line of tests) {
-    if (line.startsWith('not ok')) counts.failed += 1
-    else if (!/# SKIP/i.test(line)) counts.passed += 1
-    else {
-      counts.skipped += 1
-      console.log(`${file}: ${line}`)
-    }
-  }
+  showFailures(title, text)
+  const results = (text.match(/^(not )?ok .*$/gm) ?? []).map(resultOf)
+  if (isComplete && results.length > 0) return results
+  console.log(`${title}: no complete result\n${text.split('\n').slice(-SHOWN).join('\n')}`)
+  return [...results, { name: 'the whole file', state: 'failed', reason: '' }]
 }
 
+/** Why a test that ran elsewhere was not run here. */
+const isLeftToOthers = ({ state, reason }) => state === 'skipped' && reason.startsWith('RUNS')
+
+const counts = { passed: 0, failed: 0, skipped: 0 }
+const left = new Map()
+const ran = new Set()
+const byPlace = places.map(place => {
+  const files = place.files.map(file => ({ file, results: resultsOf(place, file) }))
+  const here = files.map(({ file, results }) => ({
+    file,
+    results: results.filter(result => {
+      if (isLeftToOthers(result)) left.set(`${file}: ${result.name}`, place.name)
+      else ran.add(`${file}: ${result.name}`)
+      return !isLeftToOthers(result)
+    }),
+  }))
+  return { ...place, files: here.filter(({ results }) => results.length > 0) }
+})
+
+for (const { name, files, seconds } of byPlace) {
+  const results = files.flatMap(({ file, results }) => results.map(result => ({ file, ...result })))
+  for (const { file, state, name: test, reason } of results) {
+    counts[state] += 1
+    if (state === 'skipped') console.log(`SKIPPED  ${file}: ${test}: ${reason}`)
+  }
+  const took = seconds ? `, ${(seconds / 60).toFixed(1)} min` : ''
+  console.log(`${name}: ${results.length} tests in ${files.length} files${took}`)
+  if (name !== 'this machine')
+    for (const { file, results } of files) console.log(`    ${file}: ${results.length}`)
+}
+for (const [test, place] of left)
+  if (!ran.has(test)) {
+    counts.skipped += 1
+    console.log(`SKIPPED  ${test}: ${place} left it to another, and none ran it`)
+  }
+for (const part of namesIn('.tap/parts'))
+  console.log(`${part}: ${(Number(read(`.tap/parts/${part}`)) / 60).toFixed(1)} min`)
+
+if (places.length === 1)
+  console.log(
+    'NO LAB: nothing was tried on other kernels or on arm64, and what needs KVM ran only where it is',
+  )
+if (counts.skipped > 0) console.log(`${counts.skipped} TESTS RAN NOWHERE, see above`)
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
 const isSkipAllowed = !process.env.REQUIRE_KERNEL_TESTS
 process.exitCode = counts.failed > 0 || counts.passed === 0 || (counts.skipped > 0 && !isSkipAllowed) ? 1 : 0

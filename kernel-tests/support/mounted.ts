@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
+import { patience } from './patience.js'
 
 /** What a helper needs of a tap test. */
 export interface Test {
@@ -22,7 +23,7 @@ export interface Mounted {
   readonly server: ChildProcess
   /** What the server has printed so far. */
   log(): string
-  /** Runs a shell script in the mount's folder, within 20 s. `$MNT` is the mount. */
+  /** Runs a shell script in the mount's folder. `$MNT` is the mount. */
   sh(script: string): Promise<{ stdout: string; stderr: string; exitCode: number }>
 }
 
@@ -30,17 +31,18 @@ export interface Mounted {
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
-  seconds = 15,
+  seconds = 30,
 ): Promise<void> {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(20)) if (await holds()) return
-  throw new Error(`${what}: not within ${seconds} s`)
+  const limit = patience(seconds * 1000)
+  for (const end = Date.now() + limit; Date.now() < end; await sleep(20)) if (await holds()) return
+  throw new Error(`${what}: not within ${limit / 1000} s`)
 }
 
 /** Ends a process by its id and waits for its end. */
 export async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   child.kill(signal)
-  const killer = setTimeout(() => child.kill('SIGKILL'), 5000)
+  const killer = setTimeout(() => child.kill('SIGKILL'), patience(10_000))
   await once(child, 'exit')
   clearTimeout(killer)
 }
@@ -51,7 +53,7 @@ export async function shell(script: string, cwd: string, env: Record<string, str
     cwd,
     env,
     reject: false,
-    timeout: 20_000,
+    timeout: patience(60_000),
     stdin: 'ignore',
   })
   if (timedOut) throw new Error(`timed out: ${script}`)

@@ -44,10 +44,32 @@ const checks = {
 /** Something of the machine that a test may need. */
 export type Need = keyof typeof checks
 
-/** Options for a tap test that needs these: `t.test('...', needs('fuse', 'kvm'), async t => ...)`. */
+/** What a lab has whichever machine it runs on. Tests that need one of these run there where this machine has none. */
+const LAB_HAS: readonly Need[] = ['kvm', 'msr']
+
+/** What this machine lacks of that. */
+export const lackingHere = (): readonly Need[] => LAB_HAS.filter(need => !checks[need].isThere())
+
+/**
+ * Says for the summary (scripts/summarize-tests.js) that another part of the same run is to run a test: it fails where
+ * none did.
+ */
+const elsewhere = (where: string): { skip: string } => ({ skip: `RUNS ${where}` })
+
+/**
+ * Options for a tap test that needs these: `t.test('...', needs('fuse', 'kvm'), async t => ...)`, for tests of the
+ * top level: it is they that run on one machine or another.
+ *
+ * PMUFS_TEST_LAB says that a lab is part of this run; PMUFS_TEST_LAB_FOR, in the lab, names what this machine lacks.
+ */
 export function needs(...wanted: Need[]): { skip: string } | Record<string, never> {
-  const lacking = wanted.filter(need => !checks[need].isThere()).map(need => checks[need].lack)
+  const { PMUFS_TEST_LAB_FOR: labFor, PMUFS_TEST_LAB: hasLab } = process.env
+  if (labFor !== undefined && !wanted.some(need => labFor.split(' ').includes(need)))
+    return elsewhere('on the machine')
+  const lacking = wanted.filter(need => !checks[need].isThere())
   if (lacking.length === 0) return {}
-  if (process.env.REQUIRE_KERNEL_TESTS) throw new Error(`cannot run: ${lacking.join(', ')}`)
-  return { skip: lacking.join(', ') }
+  if (hasLab && lacking.every(need => LAB_HAS.includes(need))) return elsewhere('in the lab')
+  const lacks = lacking.map(need => checks[need].lack).join(', ')
+  if (process.env.REQUIRE_KERNEL_TESTS) throw new Error(`cannot run: ${lacks}`)
+  return { skip: lacks }
 }

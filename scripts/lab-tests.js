@@ -1,0 +1,41 @@
+/**
+ * Runs test files in a lab, one after the other, as plain Node programs: their TAP goes to /lab/out/results, and one
+ * line on each to standard output. Arguments: the files.
+ */
+import { spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
+
+/** Seconds after which a file hangs, whatever tap thinks of it. */
+const LIMIT = 1800
+
+function run(file) {
+  const results = `/lab/out/results/${file}.tap`
+  mkdirSync(dirname(results), { recursive: true })
+  const output = openSync(results, 'w')
+  const child = spawn(process.execPath, [file.replace(/ts$/, 'js')], {
+    stdio: ['ignore', output, output],
+    env: { ...process.env, TAP_TIMEOUT: String(LIMIT), NODE_OPTIONS: '' },
+    detached: true,
+  })
+  closeSync(output)
+  const killer = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), LIMIT * 1000)
+  return new Promise(resolve => {
+    child.once('exit', (code, signal) => {
+      clearTimeout(killer)
+      resolve(signal ?? code)
+    })
+  })
+}
+
+let status = 0
+for (const file of process.argv.slice(2)) {
+  const start = performance.now()
+  const ended = await run(file)
+  if (ended !== 0) status = 1
+  const seconds = Math.round((performance.now() - start) / 1000)
+  console.log(
+    `${ended === 0 ? 'ok' : 'not ok'}  ${file}  ${seconds} s${ended === 0 ? '' : `, ended with ${ended}`}`,
+  )
+}
+process.exitCode = status
