@@ -15,6 +15,7 @@ import { burstKinds } from '../src/sources/demo/protocol.js'
 import type { VmDescription } from '../src/sources/messages.js'
 import { end, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
+import { PATIENCE } from './support/patience.js'
 import { readStatistics } from './support/statistics.js'
 
 const program = new URL('../dist/os/demo-guest/main.js', import.meta.url)
@@ -99,7 +100,8 @@ async function checkGuest(t: Test, guest: Guest): Promise<void> {
   await until('exits of a guest that runs', () => (read(0).get('exits') ?? 0n) > before)
   const share = await cpuShare(pid)
   t.comment(`${kind}: ${(share * 100).toFixed(1)} % of a CPU`)
-  t.ok(share < 0.4, 'a guest that runs leaves most of a CPU to others')
+  // Where an exit takes longer the same few take more of a CPU.
+  t.ok(share < 1 - 0.6 / PATIENCE, 'a guest that runs leaves most of a CPU to others')
 
   await t.rejects(demo.request({ op: 'burst', vcpu: 0, kind: 'port', count: 1 }), { message: /pause/ })
   await demo.request({ op: 'pause' })
@@ -131,7 +133,7 @@ t.test('the real demo guest counts exactly, costs little and ends when told to',
   await checkGuest(t, guest)
 })
 
-t.test('the simulated demo guest does so too, and says that it is simulated', async t => {
+t.test('the simulated demo guest does so too, and says that it is simulated', needs(), async t => {
   const guest = await guestFor(t, { isSimulated: true })
   t.match(guest.demo.ready, { kind: 'simulated', reason: undefined })
   t.match(guest.description, { isReal: false, source: 'stats', tgid: guest.demo.ready.pid })
@@ -148,7 +150,7 @@ function linesOf(stream: Readable): () => Promise<string> {
   }
 }
 
-t.test('the demo guest dies with its owner, even if that is killed', async t => {
+t.test('the demo guest dies with its owner, even if that is killed', needs(), async t => {
   const script = `import { startDemo } from '${owner.href}'; console.log((await startDemo()).ready.pid)`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -160,7 +162,7 @@ t.test('the demo guest dies with its owner, even if that is killed', async t => 
   await gone(pid)
 })
 
-t.test('startDemo() fails with what the guest said when it cannot start', async t => {
+t.test('startDemo() fails with what the guest said when it cannot start', needs(), async t => {
   await t.rejects(startDemo({ program, vcpus: 99 }), { code: 'ESRCH', message: /"--vcpus" is "99"/ })
 })
 

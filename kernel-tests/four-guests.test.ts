@@ -11,10 +11,11 @@ import { mounted, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
 import { OTHER_INSTRUCTIONS, portWriter } from './support/port-writer.js'
 import { qemu } from './support/qemu.js'
+import { scaled } from './support/scale.js'
 import { socketProxy } from './support/socket-proxy.js'
 
-const WRITES = 200_000
-const BURST = 50_000
+const WRITES = scaled(200_000)
+const BURST = scaled(50_000)
 const isX86 = process.arch === 'x64'
 const isEmulated = isX86 && kvmKind() === 'other-x86'
 /** The statistic that counts port writes, and the tracepoint. */

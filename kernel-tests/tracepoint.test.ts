@@ -15,12 +15,13 @@ import { type Mounted, mounted, pmufs, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
 import { perfStat } from './support/perf.js'
 import { qemu } from './support/qemu.js'
+import { scaled } from './support/scale.js'
 
 const program = new URL('../dist/os/demo-guest/main.js', import.meta.url)
 const hasGuest = process.arch === 'x64' ? needs('root', 'fuse', 'kvm') : { skip: "the guest's code is x86's" }
 const hasMicroVmm = process.arch === 'x64' ? needs('root', 'fuse', 'kvm', 'gcc') : hasGuest
 
-const BURST = 100_000
+const BURST = scaled(100_000)
 
 /** A guest that makes known numbers of events. */
 interface Guest {

@@ -12,7 +12,7 @@ async function both(mount: Mounted, script: string): Promise<{ real: string; our
     const { stdout, stderr, exitCode } = await shell(script, folder)
     return `${stdout}\n${stderr}\n${exitCode}`.replaceAll(folder, 'DIR').replaceAll(pmu, 'PMU')
   }
-  return { real: await run(real, 'msr'), ours: await run(`${mount.dir}/sys/devices/kvm`) }
+  return { real: await run(real, 'msr'), ours: await run(`${mount.dir}/sys/devices/kvm`, 'kvm') }
 }
 
 /** Scripts whose output must not differ. Each leaves the folder as it was. */
