@@ -206,7 +206,7 @@ t.test('a command says whose a mount is, and that its server died', needs('root'
   await end(server, 'SIGKILL')
   const { exitCode, stderr } = await cli('exec', '--mount', dir, '--', 'true')
   t.equal(exitCode, 1)
-  t.ok(stderr.includes(`"pmufs mount ${dir}" mounts it`), stderr)
+  t.ok(stderr.includes(`its server died; mount it again with "pmufs mount ${dir}"`), stderr)
 })
 
 t.test('top goes on when a VM that it was just shown has ended', needs('root', 'fuse', 'kvm'), async t => {

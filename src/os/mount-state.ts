@@ -29,10 +29,21 @@ type Child = ChildProcessByStdio<null, Readable, null>
 /** What a child came to: its exit, or why it is waited for no longer. */
 type Asked = 'refused' | 'answered' | 'not answered' | 'not started'
 
+/** How a mount is asked. */
+interface AskOptions {
+  /** Milliseconds for its answer. */
+  readonly timeout?: number
+  /** What runs the child's script. */
+  readonly shell?: string
+}
+
 /** Has a child ask for a folder's attributes. */
-function askByChild(dir: string, timeout: number): Promise<Asked> {
+function askByChild(dir: string, { timeout = ANSWER_MS, shell = SHELL }: AskOptions): Promise<Asked> {
   return new Promise((resolve, reject) => {
-    const child: Child = spawn(SHELL, ['-c', ASK, 'sh', dir], { stdio: ['ignore', 'pipe', 'ignore'], env: {} })
+    const child: Child = spawn(shell, ['-c', ASK, 'sh', dir], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: {},
+    })
     let timer: NodeJS.Timeout | undefined
     let isOver = false
     const end = (settle: () => void): void => {
@@ -63,9 +74,9 @@ function askByChild(dir: string, timeout: number): Promise<Asked> {
   })
 }
 
-/** Asks the mount at `dir` for its attributes; `timeout` is in milliseconds. */
-export async function mountState(dir: string, timeout = ANSWER_MS): Promise<MountState> {
-  const asked = await askByChild(dir, timeout)
+/** Asks the mount at `dir` for its attributes. */
+export async function mountState(dir: string, options: AskOptions = {}): Promise<MountState> {
+  const asked = await askByChild(dir, options)
   if (asked === 'answered') return 'live'
   if (asked === 'not answered') return 'hung'
   if (asked === 'not started')
