@@ -68,7 +68,10 @@ t.test('QmpClient.open() tells of a server without a greeting, and waits on for 
   t.strictSame(silences, [])
   await timers.pass(1_000_000)
   t.match(silences, [
-    { code: 'EBUSY', message: /"\/run\/vm\.sock" gave no greeting within 3 s: a QMP socket serves one client/ },
+    {
+      code: 'EBUSY',
+      message: /"\/run\/vm\.sock" gave no greeting within 3 s: a QMP socket serves one client/,
+    },
   ])
   t.equal(silences.length, 1)
   qemu.say(kvm.greeting)
