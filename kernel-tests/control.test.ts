@@ -99,8 +99,7 @@ for (const transport of transports) {
       const { stdout, stderr } = await run(
         mount,
         `ask '{"type":"kvm","config":"exits","pid":'$TID'}'
-         h=$(ls -d handles/*); cat $h/state; sleep 0.3; a=$(cat $h/count); sleep 0.3; b=$(cat $h/count)
-         [ "$b" -gt "$a" ] && echo growing
+         h=$(ls -d handles/*); cat $h/state; a=$(cat $h/count); until [ "$(cat $h/count)" -gt "$a" ]; do sleep 0.05; done; echo growing
          echo 0 > $h/enable; cat $h/state $h/enable; a=$(cat $h/count); sleep 0.2; [ "$(cat $h/count)" = "$a" ] && echo standing
          [ "$(cat $h/time_enabled)" -gt 0 ] && [ "$(cat $h/time_enabled)" = "$(cat $h/time_running)" ] && echo times
          echo 1 > $h/reset; cat $h/count; echo 1 > $h/enable; cat $h/state
@@ -182,7 +181,7 @@ for (const transport of transports) {
         `exec 4<>perf_event_open
          head -c 8 <&4; printf x >&4; head -c 400 <&4
          printf '%s' '{"type":"kvm","config":"exits","pid":'$TID'}' >&4; echo "$?"
-         sleep 0.2; a=$(head -c 8 <&4 | od -An -td8); sleep 0.2; b=$(head -c 8 <&4 | od -An -td8); [ "$b" -gt "$a" ] && echo growing
+         value() { head -c 8 <&4 | od -An -td8; }; a=$(value); until [ "$(value)" -gt "$a" ]; do sleep 0.05; done; echo growing
          head -c 7 <&4; printf x >&4; ls handles`,
       )
       t.match(stdout, /^\{"errno":"EINVAL","error":"Cannot read the request as JSON.*\}\n0\ngrowing$/)

@@ -2,12 +2,12 @@
 import { spawn } from 'node:child_process'
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { createInterface } from 'node:readline'
 import t from 'tap'
-import { end, type Mounted, type Test, until } from './support/mounted.js'
+import { end, type Mounted, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
-import { perfStat } from './support/perf.js'
+import { perfStat, printed } from './support/perf.js'
 import { example } from './support/program.js'
+import { worker } from './support/worker.js'
 
 /** Opens a handle through `control`; its path in the mount. */
 async function openHandle(mount: Mounted, request: object): Promise<string> {
@@ -19,24 +19,6 @@ async function openHandle(mount: Mounted, request: object): Promise<string> {
 
 const countOf = async (mount: Mounted, handle: string) =>
   Number((await mount.sh(`cat ${handle}/count`)).stdout)
-
-/** The count that perf printed for an event. */
-const printed = (lines: readonly string[], event: string) =>
-  Number(lines.find(line => line.includes(`,${event},`))?.split(',')[0])
-
-/** A shell that runs what it is told, and says when it has. */
-function worker(test: Test) {
-  const child = spawn('bash', [], { stdio: ['pipe', 'pipe', 'inherit'] })
-  test.teardown(() => end(child, 'SIGKILL'))
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
-  return {
-    pid: child.pid ?? 0,
-    run: async (script: string) => {
-      child.stdin.write(`${script}\necho done\n`)
-      await lines.next()
-    },
-  }
-}
 
 t.test('thread-io counts what a thread writes, exactly', needs('root', 'fuse', 'perf'), async t => {
   const mount = await example(t, 'thread-io')

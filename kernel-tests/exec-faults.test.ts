@@ -13,16 +13,19 @@ import { needs } from './support/needs.js'
 /** How many events the server holds at once. */
 const LIMIT = 40
 
-/** Whether a thread of the process waits in perf_event_open. */
-function isOpening(pid: number | undefined): boolean {
+/** Whether a thread of the process waits in a system call; its numbers on x86-64 and arm64. */
+function isIn(pid: number | undefined, numbers: readonly [number, number]): boolean {
   try {
     return readdirSync(`/proc/${pid}/task`).some(tid =>
-      /^(298|241) /.test(readFileSync(`/proc/${pid}/task/${tid}/syscall`, 'latin1')),
+      numbers.includes(Number(readFileSync(`/proc/${pid}/task/${tid}/syscall`, 'latin1').split(' ')[0])),
     )
   } catch {
     return false
   }
 }
+
+const PERF_EVENT_OPEN = [298, 241] as const
+const OPENAT = [257, 56] as const
 
 /** Whether all threads of a process are stopped: the one that takes the signal stops the others only when it runs. */
 const isStopped = (pid: number | undefined): boolean =>
@@ -80,8 +83,8 @@ t.test('pmufs exec when something fails', needs('root', 'fuse', 'gcc'), async t 
     const child = await start(one)
     await stopServer()
     child.stdin?.end('\n')
-    await until('the call to wait', () => isOpening(child.pid))
-    await sleep(200)
+    await until('the call to wait', () => isIn(child.pid, PERF_EVENT_OPEN))
+    await until('its supervisor to ask the server', () => supervisors(mount).some(pid => isIn(pid, OPENAT)))
     return child
   }
 

@@ -10,6 +10,7 @@ import t from 'tap'
 import { execOn, plainNode, runExec } from './support/exec.js'
 import { type Mounted, mounted, type Test } from './support/mounted.js'
 import { needs } from './support/needs.js'
+import { patience } from './support/patience.js'
 import { type Qemu, qemu } from './support/qemu.js'
 
 /** A count of perf's output, digits grouped or not. */
@@ -59,7 +60,7 @@ async function statAround(
   for (let run = 0; run < runs; run++) {
     await lines.next()
     await guest.qmp.run('cont')
-    await sleep(milliseconds)
+    await sleep(patience(milliseconds))
     await guest.qmp.run('stop')
     perf.stdin.write('\n')
   }
@@ -216,7 +217,7 @@ t.test(
         const [our = NaN, their = NaN] = [ours[at], theirs[at]]
         t.ok(Math.abs(our - their) <= 0.02 * their, `${name} of a guest ${which}: ${our}, ${their}`)
       }
-      shares.push((ours[0] ?? NaN) / 1.5e9)
+      shares.push((ours[0] ?? NaN) / patience(1.5e9))
     }
     const [sleeping = NaN, busy = NaN] = shares
     t.ok(sleeping < busy, `one sleeps, one is busy: ${shares.join(', ')}`)

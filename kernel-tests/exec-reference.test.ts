@@ -8,6 +8,7 @@ import t from 'tap'
 import { compile, execOn, plainNode } from './support/exec.js'
 import { type Mounted, mounted } from './support/mounted.js'
 import { needs } from './support/needs.js'
+import { patience } from './support/patience.js'
 
 /** By the word in brackets that begins a line's subject: why it differs. */
 const stated: Record<string, string> = {
@@ -31,7 +32,11 @@ async function transcript(
   prefix: readonly string[] = [],
 ): Promise<string[]> {
   const [command = program, ...rest] = [...prefix, program, ...args]
-  const { stdout } = await execa(command, rest, { timeout: 120_000, stdin: 'ignore', env: plainNode })
+  const { stdout } = await execa(command, rest, {
+    timeout: patience(240_000),
+    stdin: 'ignore',
+    env: plainNode,
+  })
   return stdout.split('\n')
 }
 

@@ -2,6 +2,7 @@
 import t from 'tap'
 import { mounted } from './support/mounted.js'
 import { needs } from './support/needs.js'
+import { patience } from './support/patience.js'
 import { CTRL_BACKSLASH, CTRL_C, CTRL_Z, terminal } from './support/terminal.js'
 
 t.test('a command under pmufs exec on a terminal', needs('root', 'fuse', 'gcc'), async t => {
@@ -28,7 +29,7 @@ t.test('a command under pmufs exec on a terminal', needs('root', 'fuse', 'gcc'),
     shell.type('$EXEC sh -c "read -r line; echo got \\$line" &\n')
     await shell.status()
     let isStopped = false
-    for (let tries = 0; !isStopped && tries < 50; tries++) {
+    for (let tries = 0; !isStopped && tries < patience(150); tries++) {
       shell.type('sleep 0.2; jobs\n')
       isStopped = /Stopped/.test(await shell.see(/<\d+>/))
     }

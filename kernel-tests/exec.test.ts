@@ -1,11 +1,12 @@
 /** `pmufs exec` around any program: what the program keeps, what it sees, and what happens where it cannot be. */
 import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { execa } from 'execa'
 import t from 'tap'
 import { compile, execOn, runExec, supervisors } from './support/exec.js'
 import { mounted, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
-import { PATIENCE } from './support/patience.js'
+import { PATIENCE, patience } from './support/patience.js'
 
 t.test('pmufs exec', needs('root', 'fuse', 'gcc'), async t => {
   const mount = await mounted(t, '--source', 'demo')
@@ -72,7 +73,7 @@ t.test('pmufs exec', needs('root', 'fuse', 'gcc'), async t => {
   t.test('a pipe ends when the command does, and a background child keeps the supervisor', async t => {
     t.equal((await run('$EXEC echo hello | cat')).stdout, 'hello')
     const { stdout } = await run(
-      `$EXEC sh -c '(sleep 2; ${churn} ${type} 0 ${tid} 1 1) >/tmp/pmufs-late 2>&1 & exit 3'; echo $?`,
+      `$EXEC sh -c '(sleep ${patience(3000) / 1000}; ${churn} ${type} 0 ${tid} 1 1) >/tmp/pmufs-late 2>&1 & exit 3'; echo $?`,
     )
     t.equal(stdout, '3', 'without waiting')
     t.equal(supervisors(mount).length, 1)
@@ -157,9 +158,14 @@ t.test('pmufs exec', needs('root', 'fuse', 'gcc'), async t => {
   })
 
   t.test('where the supervisor was killed perf_event_open gives ENOSYS, and nothing hangs', async t => {
-    const { stdout } = await run(`$EXEC sh -c 'read -r line; ${churn} ${type} 0 ${tid} 1 1' < <(
-      until supervisor=$(pgrep -f "exec-supervisor.js $MNT"); do sleep 0.1; done
-      sleep 1; kill -KILL $supervisor; sleep 0.5; echo)`)
+    const go = join(t.testdir(), 'go')
+    // The fifo opens once the command, under its supervisor, reads it.
+    const { stdout } = await run(
+      `mkfifo ${go}; $EXEC sh -c 'read -r line <${go}; ${churn} ${type} 0 ${tid} 1 1' & exec 9>${go}
+      supervisor=$(pgrep -f "exec-supervisor.js $MNT"); kill -KILL $supervisor
+      until [ ! -e /proc/$supervisor ] || grep -q '^State:.Z' /proc/$supervisor/status; do sleep 0.05; done
+      echo >&9; wait`,
+    )
     t.equal(stdout, 'opened 0 counted 0')
   })
 })

@@ -9,6 +9,7 @@ import { openHandle, openHandles, readCounts, vmOf } from './support/handles.js'
 import { microVmm } from './support/micro-vmm.js'
 import { mounted, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
+import { patience } from './support/patience.js'
 import { OTHER_INSTRUCTIONS, portWriter } from './support/port-writer.js'
 import { qemu } from './support/qemu.js'
 import { scaled } from './support/scale.js'
@@ -31,7 +32,8 @@ t.test('four guests at once', options, async t => {
   t.teardown(() => killed.stop())
   await killed.request({ op: 'pause' })
   const proxy = await socketProxy(t, hung.socket)
-  const mount = await mounted(t, '--qmp', proxy.path, '--qmp', paused.socket, '--fetch-timeout', '500')
+  const fetchTimeout = String(Math.ceil(patience(2000)))
+  const mount = await mounted(t, '--qmp', proxy.path, '--qmp', paused.socket, '--fetch-timeout', fetchTimeout)
   const late = await microVmm(t, 2)
   for (const pid of [hung.process.pid, paused.process.pid, killed.ready.pid, late.process.pid])
     await until(`process ${pid} is found`, async () => (await vmOf(mount, pid)) !== '')

@@ -9,6 +9,7 @@ import { execOn, plainNode } from './support/exec.js'
 import { microVmm } from './support/micro-vmm.js'
 import { type Mounted, mounted, shell, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
+import { patience } from './support/patience.js'
 import { perfStat } from './support/perf.js'
 import { qemu } from './support/qemu.js'
 import { sumOfStatistics } from './support/statistics.js'
@@ -171,7 +172,7 @@ t.test('a QEMU guest with four vCPUs, counted through QMP', needs('root', 'fuse'
   for (const name of names) kept.push(await open(mount, { ...onCpu, config: `${name},vm=${pid}` }))
   t.strictSame(await read(mount, [...wholes, ...kept]), [0, 0, 0, 0], 'a paused guest stands still')
   await guest.qmp.run('cont')
-  await sleep(500)
+  await sleep(patience(500))
   await guest.qmp.run('stop')
 
   const after = await guest.counts('exits')

@@ -1,5 +1,5 @@
 /** Mounts as src/os makes, finds, asks, recovers and ends them on the running kernel. */
-import { mkdirSync, symlinkSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { fuse_in_header, fuse_out_header } from '../src/abi/fuse.js'
@@ -59,7 +59,7 @@ t.test('a direct mount is seen, asked, recovered and unmounted', { skip }, async
   t.equal(mountAt(`${dir}.link`)?.mountPoint, dir, 'a link to it is followed')
   t.match(mountAt(dir), { type: 'fuse.pmufs', source: 'pmufs', mountPoint: dir })
   t.ok(mountAt(dir)?.options.includes('allow_other'))
-  t.equal(await mountState(dir, 300), 'hung', 'nobody answers')
+  t.equal(await mountState(dir, { timeout: 300 }), 'hung', 'nobody answers')
   t.equal(unmount(dir, '0:0'), false, 'a mount that is not meant stays')
   close(device)
   t.equal(await mountState(dir), 'dead')
@@ -69,4 +69,11 @@ t.test('a direct mount is seen, asked, recovered and unmounted', { skip }, async
   t.equal(mountAt(join(dir, 'nowhere', 'at all')), undefined)
   t.equal(unmount(dir), false)
   t.throws(() => mountDirect({ dir: `${dir}/none`, allowOther: true }), { code: 'ENOENT', message: /none/ })
+})
+
+t.test('a child that is slow to start says nothing against the server that it asks', async t => {
+  const folder = t.testdir()
+  const shell = join(folder, 'slow')
+  writeFileSync(shell, '#!/bin/sh\nPATH=/usr/bin:/bin sleep 1\nexec /bin/sh "$@"\n', { mode: 0o700 })
+  t.equal(await mountState(folder, { timeout: 900, shell }), 'live')
 })

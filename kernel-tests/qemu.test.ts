@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { type Mounted, mounted, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
+import { patience } from './support/patience.js'
 import { qemu } from './support/qemu.js'
 import { transports } from './support/transports.js'
 
@@ -56,7 +57,7 @@ for (const transport of transports) {
         const names = await open(mount, tids, 'exits')
         t.strictSame(await read(mount, names), [0, 0], 'a paused guest stands still')
         await guest.qmp.run('cont')
-        await sleep(500)
+        await sleep(patience(500))
         await guest.qmp.run('stop')
         const after = await guest.counts('exits')
         const counts = await read(mount, names)
@@ -99,7 +100,8 @@ t.test('guests that do not answer', needs('root', 'fuse', 'kvm', 'qemu'), async 
     '--source',
     'qmp',
     '--fetch-timeout',
-    '500',
+    // Long enough for twenty reads of the other guest.
+    String(Math.ceil(patience(3000))),
   )
   const open = async (name: string) => {
     const { stdout } = await mount.sh(
@@ -130,7 +132,7 @@ t.test('guests that do not answer', needs('root', 'fuse', 'kvm', 'qemu'), async 
 
   t.test('are reported as in use where another holds the socket', async t => {
     const other = await mounted(t, '--qmp', good.socket, '--source', 'qmp')
-    t.match(other.log(), /serves one client, and another has it/)
+    await until('it says so', () => /serves one client, and another has it/.test(other.log()))
     t.match(other.log(), new RegExp(good.socket))
   })
 })

@@ -8,11 +8,11 @@ import { threadStat } from '../src/os/proc-stat.js'
 import { kvmKind, tracepointCounters, withKvmFormats } from '../src/os/tracepoints.js'
 import { parseFormat } from '../src/sources/tracepoint/catalogue.js'
 import { exitReasonKinds } from '../src/sources/tracepoint/exit-reasons.js'
-import { runExec } from './support/exec.js'
 import { closeHandles, openHandle, openHandles, readCounts, vmOf } from './support/handles.js'
 import { microVmm } from './support/micro-vmm.js'
 import { type Mounted, mounted, pmufs, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
+import { patience } from './support/patience.js'
 import { perfStat } from './support/perf.js'
 import { qemu } from './support/qemu.js'
 import { scaled } from './support/scale.js'
@@ -135,13 +135,14 @@ for (const [name, start, options] of [
 
     await t.test('through perf, by the names of the exit reasons', needs('perf'), async t => {
       const events = 'kvm/userspace_exit_io/,kvm/userspace_exit_mmio/,kvm/kvm_pio/'
-      const counted = runExec(mount, `$EXEC perf stat -x, -e ${events} -t ${guest.tid} -- sleep 4 2>&1`)
-      await until('perf has armed all three', () => perfEvents(mount) === 4)
-      await guest.burst('port', 4321)
-      const { stdout } = await counted
-      t.match(stdout, /^4321,,kvm\/userspace_exit_io\//m)
-      t.match(stdout, /^0,,kvm\/userspace_exit_mmio\//m)
-      t.match(stdout, /^4321,,kvm\/kvm_pio\//m)
+      const lines = await perfStat(mount, ['-e', events, '-t', String(guest.tid)], async () => {
+        t.equal(perfEvents(mount), 4, 'perf has armed all three')
+        await guest.burst('port', 4321)
+      })
+      t.strictSame(
+        lines.map(line => line.split(',')[0]),
+        ['4321', '0', '4321'],
+      )
     })
 
     await t.test('as a whole too, summed over its vCPUs', needs('perf'), async t => {
@@ -202,7 +203,7 @@ t.test('a QEMU without a QMP socket for us', needs('root', 'fuse', 'kvm', 'qemu'
     const before = await Promise.all(events.map(event => guest.counts(event)))
     const handles = await Promise.all((await guest.tids()).map(tid => openHandles(mount, events, tid)))
     await guest.qmp.run('cont')
-    await sleep(500)
+    await sleep(patience(500))
     await guest.qmp.run('stop')
     const after = await Promise.all(events.map(event => guest.counts(event)))
     for (const [vcpu, ofVcpu] of handles.entries()) {

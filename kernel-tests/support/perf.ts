@@ -40,3 +40,7 @@ export async function perfStat(
     rmSync(folder, { recursive: true })
   }
 }
+
+/** The count that perf printed for an event. */
+export const printed = (lines: readonly string[], event: string) =>
+  Number(lines.find(line => line.includes(`,${event},`))?.split(',')[0])

@@ -21,8 +21,15 @@ export function mountpoint(test: Test): string {
   return dir
 }
 
-function start(test: Test, file: string, args: readonly string[]): ChildProcess {
-  const child = spawn(process.execPath, [path(file), ...args], {
+interface Start {
+  readonly file: string
+  readonly args: readonly string[]
+  /** The Node that runs it. */
+  readonly node?: string
+}
+
+function start(test: Test, { file, args, node = process.execPath }: Start): ChildProcess {
+  const child = spawn(node, [path(file), ...args], {
     env: { ...process.env, ...plainNode },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
@@ -30,17 +37,22 @@ function start(test: Test, file: string, args: readonly string[]): ChildProcess 
   return child
 }
 
-/** Runs an example on a mount of its own until the test's end. */
-export async function example(test: Test, name: string, ...args: string[]): Promise<Mounted> {
-  const dir = mountpoint(test)
-  const server = start(test, `dist/examples/${name}.js`, [dir, ...args])
+/** Runs a program that serves a mount, until the test's end. */
+export async function served(test: Test, dir: string, program: Start): Promise<Mounted> {
+  const server = start(test, program)
   let printed = ''
   for (const stream of [server.stdout, server.stderr]) stream?.on('data', data => (printed += data))
-  await until(`the example ${name} has mounted`, () => {
-    if (server.exitCode !== null) throw new Error(`the example ended with ${server.exitCode}: ${printed}`)
+  await until(`${program.file} has mounted`, () => {
+    if (server.exitCode !== null) throw new Error(`it ended with ${server.exitCode}: ${printed}`)
     return printed.includes('mounted at')
   })
   return { dir, server, log: () => printed, sh: script => shell(script, dir, { MNT: dir }) }
+}
+
+/** Runs an example on a mount of its own until the test's end. */
+export function example(test: Test, name: string, ...args: string[]): Promise<Mounted> {
+  const dir = mountpoint(test)
+  return served(test, dir, { file: `dist/examples/${name}.js`, args: [dir, ...args] })
 }
 
 /** What the program answers. */
@@ -64,7 +76,7 @@ export interface Program {
 
 /** Starts the program, ended with the test. */
 export function program(test: Test): Program {
-  const child = start(test, 'kernel-tests/fixtures/library.js', [])
+  const child = start(test, { file: 'kernel-tests/fixtures/library.js', args: [] })
   let errors = ''
   child.stderr?.on('data', data => (errors += data))
   const lines = child.stdout && createInterface(child.stdout)[Symbol.asyncIterator]()

@@ -35,14 +35,10 @@ export async function terminal(test: Test, mount: Mounted): Promise<Terminal> {
   child.stdout.on('data', data => (printed += data))
   const see = async (what: RegExp): Promise<string> => {
     let found: RegExpExecArray | null = null
-    await until(
-      `${what} in ${JSON.stringify(printed)}`,
-      () => {
-        found = what.exec(printed)
-        return found !== null
-      },
-      10,
-    )
+    await until(`${what} in ${JSON.stringify(printed)}`, () => {
+      found = what.exec(printed)
+      return found !== null
+    })
     const { index, 0: text } = found as unknown as RegExpExecArray
     const before = printed.slice(0, index + text.length)
     printed = printed.slice(index + text.length)

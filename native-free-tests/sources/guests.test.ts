@@ -160,18 +160,60 @@ t.test('a guest that holds its statistics open is left to other QMP clients', as
   t.strictSame(all.main.uncounted, [])
 })
 
-t.test('a socket in use is reported, tried ever more seldom, and taken when it is free', async t => {
+t.test('a socket in use is reported, waited for by one connection, and taken when it is free', async t => {
   const qemu = new FakeQemu(kvm)
   qemu.isGreeting = false
   const all = setUp(new FakeProc(qemuProcess), { source: 'qmp', sockets: ['/run/vm.sock'] }, qemu)
-  await pass(all, all.main.start(), 1100)
-  t.match(all.main.uncounted, [{ socket: '/run/vm.sock', reason: /no greeting within 1000 ms/ }])
+  await pass(all, all.main.start(), 3100)
+  t.match(all.main.uncounted, [
+    { socket: '/run/vm.sock', reason: /no greeting within 3 s/, remedy: /once that client ends/ },
+  ])
   await all.timers.pass(100_000)
-  t.ok(qemu.connections > 3 && qemu.connections < 10, `${qemu.connections} attempts in 100 s`)
-  qemu.isGreeting = true
-  await all.timers.pass(40_000)
+  t.equal(qemu.connections, 1, 'whatever is given up would stay in the queue of the server')
+  const first = await Promise.race([all.main.scan().then(() => 'scan'), settle().then(() => 'timeout')])
+  t.equal(first, 'scan', 'no look waits for it')
+  qemu.say(kvm.greeting)
+  await all.timers.pass(1100)
   t.equal(all.vms.length, 1)
   t.strictSame(all.main.uncounted, [])
+  t.equal(qemu.connections, 1)
+})
+
+t.test('a socket that lets no more clients wait is in use too, and tried ever more seldom', async t => {
+  let attempts = 0
+  let isFull = true
+  const qemu = new FakeQemu(kvm)
+  const connect: QmpConnect = (path, handlers) => {
+    attempts += 1
+    if (!isFull) return qemu.connect(path, handlers)
+    queueMicrotask(() => handlers.closed(Object.assign(new Error('connect EAGAIN'), { code: 'EAGAIN' })))
+    return { send: () => {}, close: () => {} }
+  }
+  const proc = new FakeProc(qemuProcess)
+  const timers = new FakeTimers()
+  const machine = { view: proc, descriptors: proc, connect, timers }
+  const main = new GuestsMain(machine, { source: 'qmp', sockets: ['/run/vm.sock'] }, () => {})
+  await pass({ timers }, main.start())
+  t.match(main.uncounted, [{ reason: /lets no more clients wait: a QMP socket serves one client/ }])
+  await timers.pass(100_000)
+  t.ok(attempts > 3 && attempts < 10, `${attempts} attempts in 100 s`)
+  isFull = false
+  await timers.pass(40_000)
+  t.equal(main.vms.length, 1)
+  t.strictSame(main.uncounted, [])
+  main.stop()
+})
+
+t.test('a socket that is waited for is given up at the end', async t => {
+  const qemu = new FakeQemu(kvm)
+  qemu.isGreeting = false
+  const all = setUp(new FakeProc(qemuProcess), { source: 'qmp', sockets: ['/run/vm.sock'] }, qemu)
+  await pass(all, all.main.start(), 3100)
+  t.ok(qemu.isConnected)
+  all.main.stop()
+  t.notOk(qemu.isConnected)
+  await settle()
+  t.equal(all.timers.pending, 0, 'stop() leaves no timer behind')
 })
 
 t.test('a guest under TCG is reported once and not asked again while it lives', async t => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Failure } from '../../src/abi/errno.js'
+import type { ErrnoError, Failure } from '../../src/abi/errno.js'
 import { type VmCounts, WHOLE_VM } from '../../src/sources/messages.js'
 import { GREETING_MS, QmpClient } from '../../src/sources/qmp/client.js'
 import { countedEvents, countsOf } from '../../src/sources/qmp/counts.js'
@@ -16,9 +16,18 @@ const path = '/run/vm.sock'
 const machineOf = (recording: Recording): FakeProc =>
   new FakeProc(`process 100 start=5\n${recording.threadIds.map(tid => `thread ${tid} start=6`).join('\n')}`)
 
+/** How a test reaches a server; what is told of a silent one is kept. */
+function addressOf({ connect }: FakeQemu, timers = new FakeTimers()) {
+  const silences: ErrnoError[] = []
+  const end = new AbortController()
+  const onSilent = (reason: ErrnoError) => void silences.push(reason)
+  const address = { path, connect, timers, timeoutMs: 2000, signal: end.signal, onSilent }
+  return { address, silences, end }
+}
+
 async function guestOf(qemu = new FakeQemu(kvm), view = machineOf(qemu.recording)) {
   const timers = new FakeTimers()
-  const client = await QmpClient.open({ path, connect: qemu.connect, timers })
+  const client = await QmpClient.open(addressOf(qemu, timers).address)
   const guest = await QmpGuest.describe({ client, view, timers, path, timeoutMs: 2000 })
   return { qemu, timers, guest, client }
 }
@@ -49,30 +58,70 @@ t.test('Lines gives the same lines however the bytes are cut, and refuses a line
   t.throws(() => small.push(Buffer.from('678901')), { code: 'EMSGSIZE' })
 })
 
-t.test('QmpClient.open() fails with EBUSY when no greeting comes within a second', async t => {
+t.test('QmpClient.open() tells of a server without a greeting, and waits on for its turn', async t => {
   const qemu = new FakeQemu(kvm)
   qemu.isGreeting = false
   const timers = new FakeTimers()
-  const opened = t.rejects(QmpClient.open({ path, connect: qemu.connect, timers }), {
+  const { address, silences } = addressOf(qemu, timers)
+  const opened = QmpClient.open(address)
+  await timers.pass(GREETING_MS - 1)
+  t.strictSame(silences, [])
+  await timers.pass(1_000_000)
+  t.match(silences, [
+    {
+      code: 'EBUSY',
+      message: /"\/run\/vm\.sock" gave no greeting within 3 s: a QMP socket serves one client/,
+    },
+  ])
+  t.equal(silences.length, 1)
+  qemu.say(kvm.greeting)
+  t.strictSame(await (await opened).execute('query-name'), { name: 'vm-one' })
+  t.equal(qemu.connections, 1)
+})
+
+t.test('QmpClient.open() gives up waiting when it is told to, and leaves no timer', async t => {
+  const qemu = new FakeQemu(kvm)
+  qemu.isGreeting = false
+  const timers = new FakeTimers()
+  const { address, end } = addressOf(qemu, timers)
+  const opened = t.rejects(QmpClient.open(address), { code: 'ECONNRESET' })
+  end.abort()
+  await opened
+  t.notOk(qemu.isConnected, 'the connection is given back')
+  t.equal(timers.pending, 0)
+})
+
+t.test('QmpClient.open() takes EAGAIN of connect(2) for a socket in use', async t => {
+  const qemu = new FakeQemu(kvm)
+  qemu.isGreeting = false
+  const opened = QmpClient.open(addressOf(qemu).address)
+  qemu.hangUp(Object.assign(new Error('connect EAGAIN'), { code: 'EAGAIN' }))
+  await t.rejects(opened, {
     code: 'EBUSY',
-    message: /"\/run\/vm\.sock" gave no greeting .*a QMP socket serves one client/,
+    message: '"/run/vm.sock" lets no more clients wait: a QMP socket serves one client, and another has it',
   })
-  await timers.pass(GREETING_MS)
+})
+
+t.test('QmpClient.open() fails with ETIMEDOUT when a server says no more than hello', async t => {
+  const qemu = new FakeQemu(kvm)
+  qemu.held.add('qmp_capabilities')
+  const timers = new FakeTimers()
+  const opened = t.rejects(QmpClient.open(addressOf(qemu, timers).address), { code: 'ETIMEDOUT' })
+  await timers.pass(2000)
   await opened
   t.notOk(qemu.isConnected, 'the connection is given back')
 })
 
 t.test('QmpClient.open() passes on why there is no server, and refuses what is no QMP', async t => {
-  const timers = new FakeTimers()
   const refusing = new FakeQemu(kvm)
   refusing.isGreeting = false
-  const opened = QmpClient.open({ path, connect: refusing.connect, timers })
+  const opened = QmpClient.open(addressOf(refusing).address)
   refusing.hangUp(Object.assign(new Error('connect ENOENT'), { code: 'ENOENT' }))
   await t.rejects(opened, { code: 'ENOENT', message: 'No QMP server at "/run/vm.sock": connect ENOENT' })
   for (const line of ['SSH-2.0-OpenSSH_9.2', '{"hello":1}', '[]', 'null', '"QMP"']) {
     const other = new FakeQemu(kvm)
     other.isGreeting = false
-    const wrong = QmpClient.open({ path, connect: other.connect, timers })
+    const wrong = QmpClient.open(addressOf(other).address)
     other.say(line)
     await t.rejects(wrong, { code: 'EPROTO' }, line)
     t.notOk(other.isConnected)

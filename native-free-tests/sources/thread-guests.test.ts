@@ -159,11 +159,11 @@ t.test('a QMP socket comes before the threads, and takes over when it is free', 
   const later = setUp(guest, { source: 'auto', sockets: ['/run/vm.sock'] })
   later.qemu.isGreeting = false
   const started = later.main.start()
-  await later.timers.pass(1100)
+  await later.timers.pass(3100)
   await started
   t.equal(later.fs.read('web/source'), 'tracepoint\n')
-  later.qemu.isGreeting = true
-  await later.timers.pass(40_000)
+  later.qemu.say(later.qemu.recording.greeting)
+  await later.timers.pass(1100)
   t.equal(later.vms.size, 1)
   t.equal(later.fs.read('vm-one/source'), 'qmp,tracepoint\n')
 })

@@ -7,7 +7,7 @@ import { PROBE_FLAGS, PROBE_MEMORY } from '../exec/probe.js'
 import { launch } from '../os/launch.js'
 import { ExecError } from '../os/launch-exec.js'
 import { machine } from '../os/libc.js'
-import { chooseMount } from './find-mount.js'
+import { findMount } from './find-mount.js'
 
 /** The options of `pmufs exec`. */
 export interface ExecOptions {
@@ -21,11 +21,13 @@ const STDERR = 2
 const say = (message: string): void => void writeSync(STDERR, `pmufs: ${message}\n`)
 
 /** Becomes the command, which is what this process was started with last. Returns only where that fails. */
-export function exec(command: readonly string[], { mount, verbose = false }: ExecOptions): void {
+export async function exec(
+  command: readonly string[],
+  { mount, verbose = false }: ExecOptions,
+): Promise<void> {
   try {
     launch({
-      // Whether its server lives is seen when it is used: asking first would be a Node start more.
-      mountpoint: chooseMount(mount),
+      mountpoint: await findMount(mount),
       command,
       filter: filterProgram(syscallAbi(machine())),
       probe: { flags: PROBE_FLAGS, memory: PROBE_MEMORY },

@@ -1,7 +1,7 @@
 /** Which mount a command means: --mount, else $PMUFS_MOUNT (commander fills both in), else the only one there is. */
 
 import { errnoOf } from '../abi/errno.js'
-import { mountState } from '../os/mount-state.js'
+import { hungMessage, mountState } from '../os/mount-state.js'
 import { isPmufs, mountAt, pmufsMounts } from '../os/mountinfo.js'
 import { CommandError } from './fail.js'
 
@@ -32,10 +32,7 @@ export async function findMount(dir: string | undefined): Promise<string> {
     throw new CommandError(
       `Cannot use "${found}": its server died; mount it again with "pmufs mount ${found}"`,
     )
-  if (state === 'hung')
-    throw new CommandError(
-      `Cannot use "${found}": its server does not answer; unmount it with "pmufs umount ${found}"`,
-    )
+  if (state === 'hung') throw new CommandError(`Cannot use "${found}": ${hungMessage(found)}`)
   return found
 }
 

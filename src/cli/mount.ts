@@ -1,16 +1,14 @@
 /** `pmufs mount`: checks the folder, finds the guests, serves until told to stop or unmounted. */
-import { lstatSync, mkdirSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { log } from '../log.js'
-import { spawnDetached } from '../os/daemon.js'
+import { tellReady } from '../os/daemon.js'
 import { findTracepoints } from '../serve/find-tracepoints.js'
 import { Guests, type GuestsOptions } from '../serve/guests.js'
 import { mountpoint } from '../serve/mountpoint.js'
 import { serveDirect } from '../serve/serve-direct.js'
 import type { Served } from '../serve/served.js'
 import { thisUser } from '../serve/this-user.js'
-import { CommandError, report } from './fail.js'
+import { daemonize } from './daemonize.js'
+import { report } from './fail.js'
 import { printable } from './printable.js'
 
 /** The options of the command line. */
@@ -21,45 +19,6 @@ export interface MountOptions extends GuestsOptions {
   readonly strict?: true
   readonly kvm: boolean
   readonly maxHandles: number
-}
-
-const OTHERS_WRITE = 0o022
-
-/** Others could have made the folder first, or lent theirs, with a link in it to a file of this user. */
-function checkOwnFolder(path: string): void {
-  const status = lstatSync(path)
-  if (status.isDirectory() && status.uid === process.geteuid?.() && (status.mode & OTHERS_WRITE) === 0) return
-  throw new CommandError(
-    `Cannot keep a log in "${path}": it is not this user's alone to write; set XDG_RUNTIME_DIR to a folder that is`,
-  )
-}
-
-/** The log of a server in the background: in a folder that only its user can write. */
-function logPath(dir: string): string {
-  const runtime =
-    process.env.XDG_RUNTIME_DIR ??
-    (process.getuid?.() === 0 ? '/run' : join(tmpdir(), `pmufs-${process.getuid?.()}`))
-  const folder = join(runtime, 'pmufs')
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  for (const each of [runtime, folder]) checkOwnFolder(each)
-  return join(folder, `${dir.slice(1).replaceAll('/', '-')}.log`)
-}
-
-/** Starts the same command in the background, and returns when its mount can be used. */
-async function daemonize(dir: string): Promise<void> {
-  const path = logPath(dir)
-  const argv = process.argv.slice(1).filter(argument => argument !== '--daemon')
-  const server = await spawnDetached(argv, path)
-  const failed = server.ended.then(status => {
-    throw new CommandError(`The server ended with status ${status}; see its log ${path}`)
-  })
-  const usable = (async () => {
-    while (!statSync(join(dir, 'control'), { throwIfNoEntry: false }))
-      await new Promise(done => setTimeout(done, 20))
-  })()
-  await Promise.race([usable, failed])
-  server.leave()
-  process.stdout.write(`mounted at ${dir}: pid ${server.pid}, log ${path}\n`)
 }
 
 /** Settles when a signal or a defect ends this process's work; a defect rejects. */
@@ -114,6 +73,7 @@ async function serveUntilTheEnd(dir: string, options: MountOptions): Promise<voi
     guests.follow(served)
     const summary = guests.summary().map(line => `${printable(line)}\n`)
     process.stdout.write(`mounted at ${dir}\n${summary.join('')}`)
+    tellReady()
     await Promise.race([served.ended, end])
   } finally {
     await stopServer(served)

@@ -1,7 +1,7 @@
 /** The folder to mount on: checked, and freed of what a server that died has left. */
 import { statSync } from 'node:fs'
 import { ErrnoError } from '../abi/errno.js'
-import { recoverMount } from '../os/mount-state.js'
+import { hungMessage, recoverMount } from '../os/mount-state.js'
 import { mountPath } from '../os/mountinfo.js'
 
 /**
@@ -27,10 +27,7 @@ export async function mountpoint(dir: string): Promise<string> {
       `Cannot mount at "${path}": it is served already; unmount it with "pmufs umount ${path}"`,
     )
   if (state === 'hung')
-    throw new ErrnoError(
-      'EBUSY',
-      `Cannot mount at "${path}": a server there does not answer; unmount it with "pmufs umount ${path}"`,
-    )
+    throw new ErrnoError('EBUSY', `Cannot mount at "${path}": one is there, and ${hungMessage(path)}`)
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw stateless
   return path
 }

@@ -38,8 +38,11 @@ export type WorkerNews =
   | { readonly kind: 'report'; readonly message: string }
   | ToMain
 
-/** Milliseconds that the Worker has for its end before it is terminated, and then once more. */
-const PATIENCE = 3000
+/**
+ * Milliseconds that the Worker has for its end before it is terminated, and then once more. It may be in the midst of
+ * a long request on a busy machine; only a callback that never returns takes all of it.
+ */
+const PATIENCE = 10_000
 
 /** Whether a promise settles in time. */
 async function settles(promise: Promise<unknown>): Promise<boolean> {
@@ -168,7 +171,7 @@ export async function serveDirect(request: ServeRequest): Promise<Served> {
       if (await settles(worker.terminate())) return
       throw new ErrnoError(
         'ETIMEDOUT',
-        `The thread that serves "${dir}" does not end: a callback in it blocks; end the process`,
+        `The thread that serves "${dir}" did not end within ${(2 * PATIENCE) / 1000} s: a callback in it blocks; end the process`,
       )
     },
   }

@@ -12,11 +12,20 @@ import { parseExact } from './json.js'
 import { Lines } from './lines.js'
 import { checked, greeting, message } from './schemas.js'
 
-/** How to reach a server. */
+/** How to reach a server, and how patiently. */
 export interface QmpAddress {
   readonly path: string
   readonly connect: QmpConnect
   readonly timers: Timers
+  /** How long it may take to answer, once it has said hello. */
+  readonly timeoutMs: number
+  /**
+   * Called once when no greeting has come in time, with EBUSY. The connection waits on: one that is given up stays in
+   * the server's queue until it is accepted, and each new one would take one more of the few places there.
+   */
+  readonly onSilent: (reason: ErrnoError) => void
+  /** Gives the connection up while it waits for the greeting. */
+  readonly signal: AbortSignal
 }
 
 /** A command's arguments and how long to wait for its answer (without: for as long as the connection lives). */
@@ -37,8 +46,8 @@ export class QmpError extends ErrnoError {
   }
 }
 
-/** A server that is there says hello at once; another client's keeps the next one waiting. */
-export const GREETING_MS = 1000
+/** A server that is there says hello as soon as it runs; another client's keeps the next one waiting. */
+export const GREETING_MS = 3000
 
 interface Pending {
   readonly command: string
@@ -69,27 +78,37 @@ export class QmpClient {
   }
 
   /**
-   * Connects and negotiates.
+   * Connects and negotiates; waits for a server that has another client.
    *
-   * @throws {ErrnoError} EBUSY when no greeting comes: another client has the socket; ENOENT, ECONNREFUSED, EACCES
-   * when there is no server; EPROTO when it is no QMP server; ETIMEDOUT when it says no more than hello
+   * @throws {ErrnoError} EBUSY when no more clients may wait for it; ENOENT, ECONNREFUSED, EACCES when there is no
+   * server; EPROTO when it is no QMP server; ETIMEDOUT when it says no more than hello; ECONNRESET when it hangs up,
+   * or the wait is given up
    */
   static async open(address: QmpAddress): Promise<QmpClient> {
-    const client = await new Promise<QmpClient>((resolve, reject) => {
-      const opening: QmpClient = new QmpClient(address, error => {
-        stop()
-        if (error) reject(error)
-        else resolve(opening)
-      })
-      const stop = address.timers.after(GREETING_MS, () => opening.#end(inUse(address.path)))
-    })
+    const client = await QmpClient.#waitForGreeting(address)
     try {
-      await client.execute('qmp_capabilities', { timeoutMs: GREETING_MS })
+      await client.execute('qmp_capabilities', { timeoutMs: address.timeoutMs })
     } catch (error) {
       client.close()
       throw error
     }
     return client
+  }
+
+  static #waitForGreeting(address: QmpAddress): Promise<QmpClient> {
+    const { path, timers, signal, onSilent } = address
+    return new Promise((resolve, reject) => {
+      const client: QmpClient = new QmpClient(address, error => {
+        stop()
+        signal.removeEventListener('abort', giveUp)
+        if (error) reject(error)
+        else resolve(client)
+      })
+      const giveUp = (): void => client.close()
+      const why = `gave no greeting within ${GREETING_MS / 1000} s`
+      const stop = timers.after(GREETING_MS, () => onSilent(inUse(path, why)))
+      signal.addEventListener('abort', giveUp)
+    })
   }
 
   /**
@@ -171,6 +190,8 @@ export class QmpClient {
 
   #closedError(cause?: Error): ErrnoError {
     const code = cause ? errnoOf(cause) : 'ECONNRESET'
+    // connect(2) of a UNIX socket that does not block, where as many wait as the server allows.
+    if (code === 'EAGAIN') return inUse(this.#path, 'lets no more clients wait', cause)
     const why = cause ? `: ${cause.message}` : ''
     const what = this.#greeted ? `No QMP server at "${this.#path}"` : `The guest at "${this.#path}" hung up`
     return new ErrnoError(code, `${what}${why}`, { cause })
@@ -188,9 +209,5 @@ export class QmpClient {
   }
 }
 
-const inUse = (path: string): ErrnoError =>
-  new ErrnoError(
-    'EBUSY',
-    `"${path}" gave no greeting within ${GREETING_MS} ms: a QMP socket serves one client, and another has it; ` +
-      'end that one, or give QEMU one more -qmp socket',
-  )
+const inUse = (path: string, why: string, cause?: Error): ErrnoError =>
+  new ErrnoError('EBUSY', `"${path}" ${why}: a QMP socket serves one client, and another has it`, { cause })

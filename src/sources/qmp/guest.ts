@@ -12,9 +12,12 @@ import type { CountScope, VcpuDescription, VmCounts, VmDescription } from '../me
 import { SharedRun } from '../shared-run.js'
 import type { Timers } from '../timers.js'
 import type { Problem } from '../uncounted.js'
-import { GREETING_MS, type QmpClient, QmpError } from './client.js'
+import { type QmpClient, QmpError } from './client.js'
 import { countedEvents, countsOf } from './counts.js'
 import { checked, cpus, kvmInfo, nameInfo, stats, statsSchemas } from './schemas.js'
+
+/** How long a look waits for the vCPUs of a guest that is counted: an answer that comes later is the next look's. */
+const REFRESH_MS = 1000
 
 /** A guest that answers, and cannot be counted. */
 export class UncountableGuest extends Error {
@@ -153,7 +156,7 @@ export class QmpGuest {
       this.#isAsking = false
     })
     const timeout = new Promise<void>(resolve => {
-      this.#options.timers.after(GREETING_MS, resolve)
+      this.#options.timers.after(REFRESH_MS, resolve)
     })
     await Promise.race([asked, timeout])
   }

@@ -1,8 +1,8 @@
 /**
  * One QMP socket that was named: gets its guest, keeps it, and says what is the matter where there is none.
  *
- * A socket where somebody else is served, or nobody answers, is tried again in the background, ever more seldom;
- * nobody waits for it. One whose guest is not to be counted here is left to others until that process is gone.
+ * Where somebody else is served, one connection waits in the background until its turn comes; no look waits for it.
+ * Where not even that is possible, or what answers is of no use, it is tried again, ever more seldom. One whose guest is not to be counted here is left to others until that process is gone.
  */
 import { ErrnoError, errnoOf } from '../../abi/errno.js'
 import type { ProcView } from '../discovery/proc-view.js'
@@ -36,6 +36,7 @@ const remedies: Partial<Record<string, string>> = {
   ENOENT: 'give the path of a socket of `qemu -qmp unix:PATH,server=on,wait=off`',
   ECONNREFUSED: 'its QEMU is gone: start it again, or leave the socket out',
   EACCES: 'run pmufs as root or as the user of that QEMU',
+  EBUSY: 'it is counted once that client ends; end it, or give QEMU one more -qmp socket',
 }
 
 function problemOf(error: unknown): Problem {
@@ -50,6 +51,11 @@ export class QmpSocket {
   #guest: QmpGuest | undefined
   #uncounted: Uncounted | undefined
   #attempt: Promise<void> | undefined
+  /** Settles when the attempt has ended, or its connection waits for somebody else's end. */
+  #settled: Promise<void> = Promise.resolve()
+  readonly #end = new AbortController()
+  /** Whether a process is counted by other means, as the last look knew. */
+  #isServed: (tgid: number) => boolean = () => false
   #parked: Parked | undefined
   /** The last attempt found nobody who answered. */
   #isMute = false
@@ -78,17 +84,17 @@ export class QmpSocket {
    * @param isServed whether a process is counted by other means
    */
   async look(isServed: (tgid: number) => boolean): Promise<void> {
+    this.#isServed = isServed
     if (this.#guest) return this.#guest.refresh()
     if (this.#isClosed || this.#isParked(isServed) || this.#options.timers.now() < this.#retryAt) return
-    this.#attempt ??= this.#try(isServed).finally(() => {
-      this.#attempt = undefined
-    })
-    if (!this.#isMute) await this.#attempt
+    if (!this.#attempt) this.#begin()
+    if (!this.#isMute) await this.#settled
   }
 
   /** Ends the connection. */
   close(): void {
     this.#isClosed = true
+    this.#end.abort()
     this.#guest?.close()
     this.#guest = undefined
   }
@@ -103,16 +109,33 @@ export class QmpSocket {
     return false
   }
 
-  async #try(isServed: (tgid: number) => boolean): Promise<void> {
+  #begin(): void {
+    this.#settled = new Promise(settle => {
+      this.#attempt = this.#try(settle).finally(() => {
+        this.#attempt = undefined
+        settle()
+      })
+    })
+  }
+
+  /** @param onSilent called when the connection waits for somebody else's end */
+  async #try(onSilent: () => void): Promise<void> {
     const { connect, view, timers, timeoutMs } = this.#options
+    const { path } = this
     let client: QmpClient | undefined
+    const silent = (reason: ErrnoError): void => {
+      this.#uncounted = { socket: path, ...problemOf(reason) }
+      this.#isMute = true
+      onSilent()
+    }
     try {
-      client = await QmpClient.open({ path: this.path, connect, timers })
-      const guest = await QmpGuest.describe({ client, view, timers, timeoutMs, path: this.path })
+      const { signal } = this.#end
+      client = await QmpClient.open({ path, connect, timers, timeoutMs, signal, onSilent: silent })
+      const guest = await QmpGuest.describe({ client, view, timers, timeoutMs, path })
       this.#isMute = false
       this.#pauseMs = FIRST_PAUSE_MS
       this.#uncounted = undefined
-      if (!this.#isClosed && !isServed(guest.tgid)) return this.#keep(guest, client)
+      if (!this.#isClosed && !this.#isServed(guest.tgid)) return this.#keep(guest, client)
       this.#parked = { tgid: guest.tgid, startTime: guest.startTime }
     } catch (error) {
       this.#fail(error)
