@@ -23,8 +23,9 @@ function tracepointNames(): string[] {
   }
 }
 
+const eventsOf = (target: string): string[] => listed(`${target}/events`).filter(name => !name.includes('.'))
+
 function pmuNames(): string[] {
-  const eventsOf = (target: string) => listed(`${target}/events`).filter(name => !name.includes('.'))
   return hostPmus().flatMap(({ name, target }) => [name, ...eventsOf(target)])
 }
 
