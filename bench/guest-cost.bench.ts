@@ -152,7 +152,7 @@ async function run(): Promise<void> {
     add(guest, 'nothing')
     if (guest === machine) add(guest, '`qmp`', reader(queried, 'exits', guest.tid))
     else add(guest, '`stats`', reader(kept, 'exits', guest.tid))
-    add(guest, '`tracepoint`', reader(traced, 'kvm_userspace_exit', guest.tid))
+    add(guest, '`tracepoint`', reader(traced, 'trace_kvm_userspace_exit', guest.tid))
     const event = await debugfsCount(traced, guest)
     if (event !== undefined) add(guest, '`debugfs`', reader(traced, event, guest.pid, 'kvm_vm'))
   }

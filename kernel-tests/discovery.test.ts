@@ -90,7 +90,11 @@ for (const source of ['qmp', 'tracepoint'] as const)
       const tids = await guest.tids()
       t.equal(tids.length, 2)
       await listed(mount, pid, tids)
-      const handle = await openHandle(mount, source === 'qmp' ? 'exits' : 'kvm_userspace_exit', tids[1] ?? 0)
+      const handle = await openHandle(
+        mount,
+        source === 'qmp' ? 'exits' : 'trace_kvm_userspace_exit',
+        tids[1] ?? 0,
+      )
       t.equal((await mount.sh(`cat ${handle}/state`)).stdout, 'active')
       t.match((await mount.sh(`cat ${handle}/count`)).stdout, /^\d+$/)
     },

@@ -22,8 +22,8 @@ const gcc = isX86 ? needs('root', 'fuse', 'kvm', 'gcc') : { skip: "the guest's c
 
 /** What each source counts for each kind of instruction. */
 const kinds: Readonly<Record<string, { readonly stats: string[]; readonly tracepoint: string[] }>> = {
-  port: { stats: [ofPortWrites], tracepoint: ['kvm_pio', 'userspace_exit_io'] },
-  mmio: { stats: ['mmio_exits'], tracepoint: ['kvm_mmio', 'userspace_exit_mmio'] },
+  port: { stats: [ofPortWrites], tracepoint: ['trace_kvm_pio', 'userspace_exit_io'] },
+  mmio: { stats: ['mmio_exits'], tracepoint: ['trace_kvm_mmio', 'userspace_exit_mmio'] },
   halt: { stats: ['halt_exits'], tracepoint: ['userspace_exit_hlt'] },
   hypercall: { stats: ['hypercalls'], tracepoint: ['kvm_hypercall'] },
 }
@@ -64,16 +64,16 @@ t.test('a million port writes of a QEMU guest, by QMP and tracepoints at once', 
   const sourceOf = async (event: string) =>
     (await mount.sh(`grep '^${event} ' vms/writer/events`)).stdout.split(' ')[1]
   t.equal(await sourceOf(ofPortWrites), 'qmp')
-  t.equal(await sourceOf('kvm_pio'), 'tracepoint')
+  t.equal(await sourceOf('trace_kvm_pio'), 'tracepoint')
 
   const before = await own()
-  const handles = await openHandles(mount, [ofPortWrites, 'kvm_pio', 'userspace_exit_io'], tid)
+  const handles = await openHandles(mount, [ofPortWrites, 'trace_kvm_pio', 'userspace_exit_io'], tid)
   await guest.qmp.run('cont')
   await until('all is written', () => writer.written() >= MILLION, 120)
   await guest.qmp.run('stop')
   t.equal(writer.written(), MILLION, 'what QEMU itself was given')
   const emulated = MILLION + (isEmulated ? OTHER_INSTRUCTIONS : 0)
-  const expected = { [ofPortWrites]: emulated, kvm_pio: MILLION, userspace_exit_io: MILLION }
+  const expected = { [ofPortWrites]: emulated, trace_kvm_pio: MILLION, userspace_exit_io: MILLION }
   t.same(await readCounts(mount, handles), expected)
   t.equal((await own()) - before, emulated, 'and what it says of itself')
 })

@@ -15,10 +15,10 @@ t.test('the ids of known names are ABI', async t => {
   t.equal(table.id('mmio_exit_kernel'), 0x2c)
   t.equal(table.id('remote_tlb_flush'), 0x2d)
   t.equal(table.id('halt_wait_hist'), 0x37)
-  t.equal(table.id('kvm_userspace_exit'), 0x38)
+  t.equal(table.id('trace_kvm_userspace_exit'), 0x38)
   t.equal(table.id('kvm_userspace_exit_reason'), 0x39)
   t.equal(table.id('kvm_exit_reason'), 0x3b)
-  t.equal(table.id('kvm_toggle_cache'), FIRST_FREE - 1, 'the last line: a new one goes behind it')
+  t.equal(table.id('trace_kvm_toggle_cache'), FIRST_FREE - 1, 'the last line: a new one goes behind it')
 })
 
 t.test('instants have no id', async t => {

@@ -128,7 +128,7 @@ t.test('a VM that is added brings its events; no id moves', async t => {
   t.same(files(pmu), { ...before, 'events/exits': 'event=0x00\n', 'events/aa_new': 'event=0x55\n' })
   vm.source.events = [...vm.source.events, { name: 'tlb_flush' }]
   vms.update(vm)
-  t.equal(files(pmu)['events/tlb_flush'], 'event=0x11\n')
+  t.equal(files(pmu)['events/tlb_flush_stat'], 'event=0x11\n')
   vms.remove(other)
   t.equal(files(pmu)['events/aa_new'], 'event=0x55\n', 'an event stays when its VM goes')
 })

@@ -8,12 +8,18 @@ import {
   type TracepointCatalogue,
   tracepointCatalogue,
 } from '../../src/sources/tracepoint/catalogue.js'
-import { exitReasonKinds, userspaceExitReasonKinds } from '../../src/sources/tracepoint/exit-reasons.js'
 import { type KvmKind, kinds } from '../../src/sources/tracepoint/kinds.js'
 import { TracepointSource } from '../../src/sources/tracepoint/tracepoint-source.js'
 import { FakeCounters } from './support/fake-counters.js'
+import { formatsOf, type Kernel } from './support/kernel-formats.js'
 
 const kvmKinds: readonly KvmKind[] = ['intel', 'amd', 'other-x86', 'arm64']
+const kernels: readonly (readonly [Kernel, KvmKind])[] = [
+  ...(['linux-6.1-amd64', 'linux-6.12-amd64', 'linux-6.18-amd64'] as const).flatMap(kernel =>
+    (['intel', 'amd', 'other-x86'] as const).map(kvm => [kernel, kvm] as const),
+  ),
+  ['linux-6.12-arm64', 'arm64'],
+]
 
 /** A format file as the kernel writes it. */
 const format = (id: number, ...fields: string[]): string => `name: x
@@ -27,15 +33,16 @@ ${fields.map(field => `	field:${field};	offset:8;	size:4;	signed:0;`).join('\n')
 print fmt: "field:no field;"
 `
 
-/** A kernel that has every tracepoint with every field that is asked for. */
-const everyFormat = (): string =>
-  format(7, 'u32 exit_reason', 'u32 isa', '__u32 reason', 'int errno', '__u8 failed', 'u32 load').replace(
-    'print fmt',
-    '\tfield:int ret;\n\tfield:unsigned int esr_ec;\n\tfield:bool is_wfe;\n\nprint fmt',
-  )
+const noExtension = (): number => 0
 
-const namesOn = (kvm: KvmKind, read: (name: string) => string | undefined = everyFormat): string[] =>
-  tracepointCatalogue(read, kvm).events.map(({ name }) => name)
+const catalogueOf = (readFormat: (name: string) => string | undefined, kvm: KvmKind) =>
+  tracepointCatalogue({ readFormat, kvm, checkExtension: noExtension })
+
+/** What a kernel offers whose formats are in a file of fixtures/. */
+const offeredBy = (kernel: Kernel, kvm: KvmKind) => catalogueOf(formatsOf(kernel), kvm)
+
+const namesOn = (kvm: KvmKind, kernel: Kernel = kvm === 'arm64' ? 'linux-6.12-arm64' : 'linux-6.18-amd64') =>
+  offeredBy(kernel, kvm).events.map(({ name }) => name)
 
 t.test('parseFormat() reads the id and the fields, of arrays too', async t => {
   t.strictSame(parseFormat(format(42, 'unsigned int exit_reason', '__u8 insn[15]', 'u64 val')), {
@@ -47,13 +54,20 @@ t.test('parseFormat() reads the id and the fields, of arrays too', async t => {
 
 t.test('what only kvm_intel and kvm_amd raise is offered with these alone', async t => {
   for (const kvm of ['intel', 'amd'] as const)
-    for (const name of ['kvm_exit', 'kvm_entry', 'kvm_cr', 'irq_injections', 'exit_hlt', 'kvm_pio'])
+    for (const name of [
+      'trace_kvm_exit',
+      'trace_kvm_entry',
+      'trace_kvm_cr',
+      'irq_injections',
+      'exit_hlt',
+      'trace_kvm_pio',
+    ])
       t.ok(namesOn(kvm).includes(name), `${name} on ${kvm}`)
   const others = namesOn('other-x86')
-  for (const name of ['kvm_exit', 'kvm_entry', 'kvm_cr', 'irq_injections'])
+  for (const name of ['trace_kvm_exit', 'trace_kvm_entry', 'trace_kvm_cr', 'irq_injections'])
     t.notOk(others.includes(name), name)
   t.notOk(others.some(name => name.startsWith('exit_')))
-  for (const name of ['kvm_pio', 'kvm_mmio', 'insn_emulation', 'fpu_reload', 'userspace_exit_io'])
+  for (const name of ['trace_kvm_pio', 'trace_kvm_mmio', 'insn_emulation', 'fpu_reload', 'userspace_exit_io'])
     t.ok(others.includes(name), name)
 })
 
@@ -71,20 +85,26 @@ t.test('each architecture has its own reasons', async t => {
 })
 
 t.test('a tracepoint that the kernel lacks, or whose fields it lacks, is left out', async t => {
-  const names = namesOn('intel', name => (name === 'kvm_exit' ? format(3, 'u32 exit_reason') : undefined))
-  t.strictSame(names, ['kvm_exit'], 'a reason needs the field "isa" too')
+  const kernel = formatsOf('linux-6.12-amd64')
+  const withoutIsa = kernel('kvm_exit')?.replace('field:u32 isa;', 'field:u32 isb;')
+  const names = catalogueOf(name => (name === 'kvm_exit' ? withoutIsa : undefined), 'intel').events
+  t.strictSame(
+    names.map(({ name }) => name),
+    ['trace_kvm_exit'],
+    'a reason needs the field "isa" too',
+  )
   t.match(
-    tracepointCatalogue(() => undefined, 'amd'),
+    catalogueOf(() => undefined, 'amd'),
     { events: [], problem: /load the kvm module/ },
   )
-  t.equal(tracepointCatalogue(everyFormat, 'amd').problem, undefined)
+  t.equal(offeredBy('linux-6.12-amd64', 'amd').problem, undefined)
 })
 
 t.test('names are unique, and those with an id of their own have it in the table of known names', async t => {
   const table = new EventTable()
-  for (const kvm of kvmKinds) {
-    const events = tracepointCatalogue(everyFormat, kvm).events
-    t.equal(new Set(events.map(({ name }) => name)).size, events.length, kvm)
+  for (const [kernel, kvm] of kernels) {
+    const { events } = offeredBy(kernel, kvm)
+    t.equal(new Set(events.map(({ name }) => name)).size, events.length, `${kernel} ${kvm}`)
     const keys = events.flatMap(({ reason }) => (reason ? `${reason.of} ${reason.value}` : []))
     t.equal(new Set(keys).size, keys.length, `reasons of ${kvm}`)
     for (const { name, reason } of events) {
@@ -94,25 +114,94 @@ t.test('names are unique, and those with an id of their own have it in the table
     }
   }
   for (const { name, tracepoint } of kinds)
-    if (name.startsWith('kvm_')) t.equal(name, tracepoint, 'a name of its own is the tracepoint itself')
+    if (name.includes('kvm_')) t.equal(name, `trace_${tracepoint}`, 'the function that raises it')
 })
 
 t.test('filters tell the reasons apart', async t => {
-  const filterOf = (list: ReturnType<typeof exitReasonKinds>, wanted: string) =>
-    list.find(({ name }) => name === wanted)?.filter
+  const filterOf = (kvm: KvmKind, wanted: string) =>
+    offeredBy(kvm === 'arm64' ? 'linux-6.12-arm64' : 'linux-6.12-amd64', kvm).events.find(
+      ({ name }) => name === wanted,
+    )?.filter
   t.equal(
-    filterOf(exitReasonKinds('intel'), 'exit_hlt'),
+    filterOf('intel', 'exit_hlt'),
     'isa==1&&(exit_reason==0xc||exit_reason==0x400000c||exit_reason==0x800000c||exit_reason==0xc00000c||exit_reason==0x8000000c)',
     'with the bits that a reason may carry',
   )
-  t.equal(filterOf(exitReasonKinds('amd'), 'exit_hlt'), 'isa==2&&exit_reason==0x78')
-  t.equal(filterOf(exitReasonKinds('amd'), 'exit_invalid_guest_state'), 'isa==2&&exit_reason==0xffffffff')
-  t.equal(filterOf(exitReasonKinds('arm64'), 'exit_wfx'), 'ret==2&&esr_ec==0x1')
-  t.equal(filterOf(exitReasonKinds('arm64'), 'exit_irq'), 'ret==0')
-  t.strictSame(exitReasonKinds('other-x86'), [])
-  const userspace = userspaceExitReasonKinds('amd')
-  t.equal(filterOf(userspace, 'userspace_exit_io'), 'reason==2&&errno==0')
-  t.equal(filterOf(userspace, 'userspace_exit_intr'), 'errno==-4', 'KVM_RUN that fails sets no reason')
+  t.equal(filterOf('amd', 'exit_hlt'), 'isa==2&&exit_reason==0x78')
+  t.equal(filterOf('amd', 'exit_de_excp'), 'isa==2&&exit_reason==0x40')
+  t.equal(filterOf('amd', 'exit_xf_excp'), 'isa==2&&exit_reason==0x53', 'the kernel lists a sum')
+  t.equal(filterOf('amd', 'exit_invalid_guest_state'), 'isa==2&&exit_reason==0xffffffff')
+  t.equal(filterOf('arm64', 'exit_wfx'), 'ret==2&&esr_ec==0x1')
+  t.equal(filterOf('arm64', 'exit_irq'), 'ret==0')
+  t.equal(filterOf('arm64', 'exit_hyp_gone'), 'ret==195938833')
+  t.equal(filterOf('arm64', 'exit_il'), 'ret==3')
+  t.equal(filterOf('amd', 'userspace_exit_io'), 'reason==2&&errno==0')
+  t.equal(filterOf('amd', 'userspace_exit_intr'), 'errno==-4', 'KVM_RUN that fails sets no reason')
+})
+
+t.test('#7: reasons are those of the running kernel, and no others', async t => {
+  const of = (kernel: Kernel, kvm: KvmKind) => new Set(offeredBy(kernel, kvm).events.map(({ name }) => name))
+  const since618 = {
+    amd: ['exit_buslock', 'exit_idle_halt'],
+    intel: ['exit_tdcall', 'exit_msr_read_imm', 'exit_msr_write_imm'],
+  }
+  for (const kvm of ['amd', 'intel'] as const)
+    for (const name of since618[kvm]) {
+      for (const kernel of ['linux-6.1-amd64', 'linux-6.12-amd64'] as const)
+        t.notOk(of(kernel, kvm).has(name), `${name} on ${kernel}`)
+      t.ok(of('linux-6.18-amd64', kvm).has(name), `${name} on 6.18`)
+    }
+  const reasons = (kernel: Kernel, kvm: KvmKind, prefix: string) =>
+    [...of(kernel, kvm)].filter(name => name.startsWith(prefix)).length
+  // Counted in the formats by hand.
+  t.equal(reasons('linux-6.1-amd64', 'amd', 'exit_'), 108)
+  t.equal(reasons('linux-6.1-amd64', 'intel', 'exit_'), 62)
+  t.equal(reasons('linux-6.18-amd64', 'amd', 'exit_'), 110)
+  t.equal(reasons('linux-6.12-arm64', 'arm64', 'exit_'), 39, '35 classes, those of ret but TRAP, and IL')
+  for (const [kernel, kvm] of kernels) {
+    const names = [...of(kernel, kvm)].join(' ')
+    t.notMatch(names, /s390|papr|osi|epr|dcr|riscv/, `${kernel} lists other architectures' too`)
+  }
+})
+
+t.test('reasons that no list has are offered by what KVM says of its capabilities', async t => {
+  const offered = (kvm: KvmKind, capabilities: Readonly<Record<number, number>>) =>
+    tracepointCatalogue({
+      readFormat: formatsOf(kvm === 'arm64' ? 'linux-6.12-arm64' : 'linux-6.12-amd64'),
+      kvm,
+      checkExtension: capability => capabilities[capability] ?? 0,
+    }).events
+  const beyond = (kvm: KvmKind, capabilities: Readonly<Record<number, number>>) =>
+    offered(kvm, capabilities).flatMap(({ name, reason }) =>
+      reason?.of === 'kvm_userspace_exit_reason' && reason.value > 30 ? [name] : [],
+    )
+  t.strictSame(beyond('amd', {}), [])
+  t.strictSame(beyond('amd', { 192: 65536 }), ['userspace_exit_dirty_ring_full'])
+  t.strictSame(beyond('arm64', { 223: 65536 }), ['userspace_exit_dirty_ring_full'])
+  t.strictSame(beyond('intel', { 193: 3, 219: 1 }), ['userspace_exit_x86_bus_lock', 'userspace_exit_notify'])
+  t.strictSame(beyond('amd', { 38: 1 }), [], 'Xen of before 5.12 handled no hypercalls')
+  t.strictSame(beyond('amd', { 38: 0x3f }), ['userspace_exit_xen'])
+  t.strictSame(beyond('amd', { 235: 1 }), [])
+  t.strictSame(beyond('amd', { 235: 0b01001 }), ['userspace_exit_ap_reset_hold'])
+  t.strictSame(beyond('intel', { 235: 0b100001 }), ['userspace_exit_tdx'])
+  t.strictSame(beyond('arm64', { 245: 1 }), ['userspace_exit_arm_sea'])
+  t.strictSame(beyond('amd', { 245: 1 }), [], "another architecture's")
+  const fault = offered('amd', { 232: 1 }).find(({ name }) => name === 'userspace_exit_memory_fault')
+  t.match(fault?.filter, /reason==39.*errno==-14/, 'KVM_RUN fails with EFAULT then')
+})
+
+t.test('a number that is not known here has the name that the kernel gives it', async t => {
+  const kernel = formatsOf('linux-6.18-amd64')
+  const later = (name: string) =>
+    kernel(name)
+      ?.replace('{ 77, "TDCALL" }', '{ 77, "TDCALL" }, { 99, "NEW Thing" }, { 100, "HLT" }')
+      .replace('{ 30, "KVM_EXIT_"', '{ 99, "KVM_EXIT_" "NEWER" }, { 30, "KVM_EXIT_"')
+  const { events } = catalogueOf(later, 'intel')
+  const reasonOf = (wanted: string) => events.find(({ name }) => name === wanted)?.reason?.value
+  t.equal(reasonOf('exit_new_thing'), 99)
+  t.equal(reasonOf('exit_hlt'), 12, 'a name keeps its number')
+  t.equal(reasonOf('exit_hlt_0x64'), 100)
+  t.equal(reasonOf('userspace_exit_newer'), 99)
 })
 
 const vcpu = (tid: number): Vcpu => ({ tid, startTime: 9n }) as Vcpu

@@ -72,7 +72,7 @@ class Top {
     if (this.#events.length > 0) return this.#events
     const all = readEvents(this.#mount, vm.name).filter(({ pmus }) => pmus.includes('kvm'))
     const statistics = all.filter(({ source }) => source !== 'tracepoint').map(({ event }) => event)
-    return statistics.length > 0 ? statistics.sort() : ['kvm_userspace_exit']
+    return statistics.length > 0 ? statistics.sort() : ['trace_kvm_userspace_exit']
   }
 
   #follow(vm: VmRow, wanted: Set<string>): void {

@@ -96,7 +96,7 @@ export function resolveTerms(pmu: Pmu, text: string, words: ConfigWords): Config
   const events = attributesOf(pmu, 'events')
   const terms = text.split(',').map(part => part.trim())
   for (const term of terms) {
-    const event = events.get(term)
+    const event = events.get(term) ?? events.get(pmu.eventFile?.(term) ?? term)
     const parts = event ? event().trim().split(',') : [term]
     for (const part of parts) {
       const open = event && openTerm(part)

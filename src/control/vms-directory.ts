@@ -21,13 +21,16 @@ export interface VmListView extends Iterable<Vm> {
   onChange(listener: (change: { kind: string; vm: Vm; gone: readonly Vcpu[] }) => void): () => void
 }
 
+/** What events/ calls an event that its source calls so. */
+type NameOf = (name: string) => string
+
 const partsOf = ({ source }: Vm): readonly CountSource[] => source.parts ?? [source]
 
-/** Every event that can be counted, with the source that counts it and the PMUs that have it. */
-function eventLines(vm: Vm): string {
+/** Every event that can be counted, by its name in events/, with the source that counts it and the PMUs that have it. */
+function eventLines(vm: Vm, fileOf: NameOf): string {
   const lines = new Map<string, string>()
   const add = (event: string, serving: string) => {
-    if (!lines.has(event)) lines.set(event, `${event} ${serving}\n`)
+    if (!lines.has(event)) lines.set(event, `${fileOf(event)} ${serving}\n`)
   }
   for (const { name, events } of partsOf(vm))
     for (const event of events) add(event.name, `${name} kvm,kvm_vm`)
@@ -62,7 +65,11 @@ const TABLE_LIMIT = 65_536
 const vcpuName = /^vcpu(0|[1-9]\d*)$/
 
 /** Makes `vms/` over a list of VMs, in step with it. */
-export function vmsDirectory(vms: VmListView, owner: Owner): RemovableDirectory {
+export function vmsDirectory(
+  vms: VmListView,
+  owner: Owner,
+  fileOf: NameOf = name => name,
+): RemovableDirectory {
   const line = (text: () => string | number) =>
     attributeFile({ owner, mode: 0o444, show: () => `${text()}\n` })
   const table = (show: () => string) => attributeFile({ owner, mode: 0o444, show, limit: TABLE_LIMIT })
@@ -77,7 +84,7 @@ export function vmsDirectory(vms: VmListView, owner: Owner): RemovableDirectory 
       ['kind', line(() => (vm.isReal ? 'kvm' : 'simulated'))],
       ['source', line(() => vm.source.name)],
       ['sources', table(() => sourceLines(vm))],
-      ['events', table(() => eventLines(vm))],
+      ['events', table(() => eventLines(vm, fileOf))],
       ['cost', table(() => costLines(vm))],
     ])
     return dynamicDirectory({

@@ -9,7 +9,8 @@
  */
 import { log } from '../log.js'
 
-const known: readonly string[] = [
+/** Every known name: that of a statistic is KVM's own, which events/ may call otherwise (see event-names.ts). */
+export const knownNames: readonly string[] = [
   // x86; "exits" and "signal_exits" are arm64's too
   'exits',
   'io_exits',
@@ -71,39 +72,39 @@ const known: readonly string[] = [
   'halt_poll_success_hist',
   'halt_poll_fail_hist',
   'halt_wait_hist',
-  // tracepoints of kvm; those that end in "_reason" stand for one event for each reason
-  'kvm_userspace_exit',
+  // tracepoints of kvm, and those of which there is one event for each reason
+  'trace_kvm_userspace_exit',
   'kvm_userspace_exit_reason',
-  'kvm_exit',
+  'trace_kvm_exit',
   'kvm_exit_reason',
-  'kvm_entry',
-  'kvm_mmio',
-  'kvm_vcpu_wakeup',
-  'kvm_halt_poll_ns',
-  'kvm_pio',
-  'kvm_msr',
-  'kvm_cpuid',
-  'kvm_hypercall',
-  'kvm_inj_exception',
-  'kvm_apic',
-  'kvm_apic_ipi',
-  'kvm_eoi',
-  'kvm_pv_eoi',
-  'kvm_pv_tlb_flush',
-  'kvm_cr',
-  'kvm_page_fault',
-  'kvm_fast_mmio',
-  'kvm_nested_vmenter',
-  'kvm_nested_vmexit',
-  'kvm_guest_fault',
-  'kvm_sys_access',
-  'kvm_mmio_emulate',
-  'kvm_set_way_flush',
-  'kvm_toggle_cache',
+  'trace_kvm_entry',
+  'trace_kvm_mmio',
+  'trace_kvm_vcpu_wakeup',
+  'trace_kvm_halt_poll_ns',
+  'trace_kvm_pio',
+  'trace_kvm_msr',
+  'trace_kvm_cpuid',
+  'trace_kvm_hypercall',
+  'trace_kvm_inj_exception',
+  'trace_kvm_apic',
+  'trace_kvm_apic_ipi',
+  'trace_kvm_eoi',
+  'trace_kvm_pv_eoi',
+  'trace_kvm_pv_tlb_flush',
+  'trace_kvm_cr',
+  'trace_kvm_page_fault',
+  'trace_kvm_fast_mmio',
+  'trace_kvm_nested_vmenter',
+  'trace_kvm_nested_vmexit',
+  'trace_kvm_guest_fault',
+  'trace_kvm_sys_access',
+  'trace_kvm_mmio_emulate',
+  'trace_kvm_set_way_flush',
+  'trace_kvm_toggle_cache',
 ]
 
 /** Names that stand for one count each, for sources whose files do not tell. */
-export const knownCounts: ReadonlySet<string> = new Set(known.filter(name => !name.endsWith('_hist')))
+export const knownCounts: ReadonlySet<string> = new Set(knownNames.filter(name => !name.endsWith('_hist')))
 
 /** How many events `config:0-7` can tell apart. */
 export const MAX_EVENTS = 256
@@ -113,7 +114,7 @@ const FIT_NAME = /^[a-z_][a-z0-9_]{0,63}$/i
 
 /** The ids of one mount: those of the known names, and behind them those given to names that sources brought. */
 export class EventTable {
-  readonly #ids = new Map(known.map((name, id) => [name, id]))
+  readonly #ids = new Map(knownNames.map((name, id) => [name, id]))
   readonly #leftOut = new Set<string>()
 
   /** The id of a name, or undefined where it has none. */

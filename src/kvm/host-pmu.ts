@@ -13,6 +13,7 @@ import type { Attribute, AttributeGroup, Refresher, RefreshTarget } from '../per
 import type { PmuRegistry } from '../perf/registry.js'
 import type { Task } from '../perf/task.js'
 import { format_attr_event, format_attr_reason } from './attributes.js'
+import type { EventNames } from './event-names.js'
 import { keepsAll, type Selectable, type SelectedEvent, selectEvent } from './event-selection.js'
 import { MAX_EVENTS } from './event-table.js'
 import * as host from './host-event.js'
@@ -37,6 +38,8 @@ export interface HostPmuEvents {
 /** Whom a host PMU counts and how it differs from the patch's. */
 export interface HostPmuOptions extends HostPmuEvents {
   readonly vms: VmList
+  /** What its events are called, for requests that call them otherwise. */
+  readonly names?: EventNames
   /** Whether several perf events may count one event of one vCPU; the patch refuses all but the first. */
   readonly sharing?: boolean
   /** Whether a thread of a VM's process that runs no vCPU is refused, as in the patch; else it counts 0. */
@@ -70,7 +73,7 @@ export class HostPmu extends StatisticPmu {
 
   /** Use {@link kvm_host_pmu_register}. */
   constructor(registry: PmuRegistry, options: HostPmuOptions) {
-    super(registry)
+    super(registry, options.names)
     this.#options = options
     this.#refresh = new HostRefresh(options.vms, {
       scan: options.scanRefresher,

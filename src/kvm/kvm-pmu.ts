@@ -7,6 +7,7 @@ import type { Attribute } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
 import { Arming } from './arming.js'
 import { counterAttributes } from './attributes.js'
+import { EventNames } from './event-names.js'
 import { type Selectable, withEvent } from './event-selection.js'
 import { EventTable } from './event-table.js'
 import { type HostPmu, type HostPmuEvents, type HostPmuOptions, kvm_host_pmu_register } from './host-pmu.js'
@@ -16,7 +17,10 @@ import type { EventDescription } from './vm.js'
 import type { VmChange, VmList } from './vm-list.js'
 
 /** How the PMU behaves, and what it is to call: see {@link HostPmuOptions}. */
-export type KvmPmuOptions = Pick<HostPmuOptions, 'sharing' | 'strict' | 'scanRefresher' | 'exitEvents'> & {
+export type KvmPmuOptions = Pick<
+  HostPmuOptions,
+  'names' | 'sharing' | 'strict' | 'scanRefresher' | 'exitEvents'
+> & {
   /** Shared with whoever else has statistics of these vCPUs kept. */
   readonly arming?: Arming
 }
@@ -33,12 +37,14 @@ const callbacks = (name: string, arming: Arming): kvm_event_cb => ({
 class KnownEvents {
   readonly #table = new EventTable()
   readonly #arming: Arming
+  readonly #eventNames: EventNames
   readonly #cbs: Selectable<kvm_event_cb>[] = []
   readonly #attrs: Attribute[][] = []
   readonly #names = new Set<string>()
 
-  constructor(arming: Arming) {
+  constructor(arming: Arming, eventNames: EventNames) {
     this.#arming = arming
+    this.#eventNames = eventNames
   }
 
   /** Takes in what a source describes; the first description of a name stays. Returns whether there was a new one. */
@@ -60,7 +66,8 @@ class KnownEvents {
     const id = this.#table.id(reason?.of ?? name)
     if (id === undefined) return
     this.#cbs[id] = withEvent(this.#cbs[id], callbacks(name, this.#arming), reason?.value)
-    this.#attrs[id] = [...(this.#attrs[id] ?? []), ...counterAttributes(id, event)]
+    const attrs = counterAttributes(id, { ...event, name: this.#eventNames.fileOf(name) })
+    this.#attrs[id] = [...(this.#attrs[id] ?? []), ...attrs]
   }
 }
 
@@ -75,7 +82,8 @@ export class KvmPmu {
    * @throws {ErrnoError} EEXIST when there is a PMU "kvm" already
    */
   constructor(registry: PmuRegistry, vms: VmList, options: KvmPmuOptions = {}) {
-    this.#events = new KnownEvents(options.arming ?? new Arming())
+    const { arming = new Arming(), names = new EventNames() } = options
+    this.#events = new KnownEvents(arming, names)
     for (const vm of vms) this.#events.add(vm.source.events)
     this.hostPmu = orThrow(kvm_host_pmu_register(registry, { ...options, ...this.#events.snapshot(), vms }))
     this.#stopListening = vms.onChange(change => this.#follow(change))

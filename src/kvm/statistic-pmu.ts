@@ -9,6 +9,7 @@ import type { PerfEvent } from '../perf/event.js'
 import type { AttributeGroup, Pmu, Refresher, RefreshTarget } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
 import type { Counted } from './counted.js'
+import { EventNames } from './event-names.js'
 import * as host from './host-event.js'
 import { attributeRefusal } from './host-event-init.js'
 
@@ -17,12 +18,18 @@ export abstract class StatisticPmu implements Pmu {
   readonly task_ctx_nr = 'perf_sw_context'
   readonly capabilities = PERF_PMU_CAP_NO_INTERRUPT
   protected readonly registry: PmuRegistry
+  readonly #names: EventNames
 
-  constructor(registry: PmuRegistry) {
+  constructor(registry: PmuRegistry, names: EventNames = new EventNames()) {
     this.registry = registry
+    this.#names = names
   }
 
   abstract get attr_groups(): readonly AttributeGroup[]
+
+  eventFile(name: string): string {
+    return this.#names.fileFor(name)
+  }
 
   abstract refresher(target: RefreshTarget): Refresher | undefined
 

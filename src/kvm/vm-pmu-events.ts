@@ -3,6 +3,7 @@ import { Failure } from '../abi/errno.js'
 import type { perf_event_attr } from '../abi/perf-event-attr.js'
 import type { Attribute } from '../perf/pmu.js'
 import { counterAttributes, histogramAttribute } from './attributes.js'
+import type { EventNames } from './event-names.js'
 import { type Selectable, selectEvent, withEvent } from './event-selection.js'
 import { EventTable } from './event-table.js'
 import type { EventDescription, HistogramDescription, Vm } from './vm.js'
@@ -21,9 +22,14 @@ const to_bucket = (config2: bigint): number => Number(config2 & BUCKET_MASK)
 
 export class VmPmuEvents {
   readonly #table = new EventTable()
+  readonly #eventNames: EventNames
   readonly #events: Selectable<Described>[] = []
   readonly #names = new Set<string>()
   #attrs: readonly Attribute[] = []
+
+  constructor(eventNames: EventNames) {
+    this.#eventNames = eventNames
+  }
 
   /** The files of events/. */
   get attrs(): readonly Attribute[] {
@@ -61,7 +67,10 @@ export class VmPmuEvents {
     if (id === undefined) return
     const reason = isHistogram(event) ? undefined : event.reason?.value
     this.#events[id] = withEvent(this.#events[id], event, reason)
-    const attrs = isHistogram(event) ? [histogramAttribute(id, event)] : counterAttributes(id, event)
+    const name = this.#eventNames.fileOf(event.name)
+    const attrs = isHistogram(event)
+      ? [histogramAttribute(id, { ...event, name })]
+      : counterAttributes(id, { ...event, name })
     this.#attrs = [...this.#attrs, ...attrs]
   }
 }

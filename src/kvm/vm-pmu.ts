@@ -13,6 +13,7 @@ import type { AttributeGroup, Refresher, RefreshTarget } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
 import type { Arming } from './arming.js'
 import { format_attr_bucket, format_attr_event, format_attr_reason, format_attr_vm } from './attributes.js'
+import { EventNames } from './event-names.js'
 import * as host from './host-event.js'
 import { ProcessSum } from './process-sum.js'
 import { servingSource } from './serving-source.js'
@@ -27,6 +28,8 @@ import { isSummed, VcpuSum, VmStatistic, type WholeVm } from './whole-vm.js'
 /** Whom the PMU counts, and what it asks of the machine. */
 export interface VmPmuOptions {
   readonly vms: VmList
+  /** What its events are called. */
+  readonly names?: EventNames
   readonly arming: Arming
   /** The CPU that `cpumask` shows. */
   readonly cpu: () => number
@@ -42,7 +45,7 @@ export class VmPmu extends StatisticPmu {
   override readonly name = 'kvm_vm'
   readonly #options: VmPmuOptions
   readonly #refresh: VmRefresh
-  readonly #events = new VmPmuEvents()
+  readonly #events: VmPmuEvents
   readonly #live = new Map<PerfEvent, ProcessSum>()
   readonly #end = (event: PerfEvent): void => {
     host.host_event_end(event)
@@ -58,8 +61,10 @@ export class VmPmu extends StatisticPmu {
    * @throws {ErrnoError} EEXIST when there is a PMU "kvm_vm" already
    */
   constructor(registry: PmuRegistry, options: VmPmuOptions) {
-    super(registry)
+    const { names = new EventNames() } = options
+    super(registry, names)
     this.#options = options
+    this.#events = new VmPmuEvents(names)
     this.#refresh = new VmRefresh(options.vms, options.scanRefresher)
     for (const vm of options.vms) this.#events.add(vm)
     orThrow(registry.register(this))

@@ -2,7 +2,7 @@
  * Reads tracefs, whether it is mounted or not. Where it is not, it is mounted detached: reachable by a descriptor of
  * this process alone, in nobody's mount table, and gone when that is closed.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { errnoOf } from '../abi/errno.js'
 import { O_CLOEXEC, O_PATH } from '../abi/fs.js'
 import { detachedMount } from './detached-mount.js'
@@ -10,6 +10,8 @@ import { close, open } from './libc.js'
 
 /** Reads a file by its path inside tracefs; undefined where there is none. */
 export type ReadTracefs = (path: string) => string | undefined
+/** The names in a folder of tracefs; none where it is no folder. */
+export type ListTracefs = (path: string) => string[]
 
 const MOUNTED = '/sys/kernel/tracing'
 
@@ -24,6 +26,17 @@ function readUnder(root: string): ReadTracefs {
   }
 }
 
+function listUnder(root: string): ListTracefs {
+  return path => {
+    try {
+      return readdirSync(`${root}/${path}`)
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return []
+      throw error
+    }
+  }
+}
+
 /** The root of tracefs. */
 function openRoot(): number {
   // /sys/kernel/tracing is an empty folder where nothing is mounted on it.
@@ -32,14 +45,15 @@ function openRoot(): number {
 }
 
 /**
- * Runs `use` with a reader of the files in tracefs.
+ * Runs `use` with a reader of the files in tracefs, and of its folders.
  *
  * @throws {ErrnoError} EPERM without the right to mount it where it is not mounted; whatever `use` throws
  */
-export function withTracefs<T>(use: (read: ReadTracefs) => T): T {
+export function withTracefs<T>(use: (read: ReadTracefs, list: ListTracefs) => T): T {
   const root = openRoot()
   try {
-    return use(readUnder(`/proc/self/fd/${root}`))
+    const path = `/proc/self/fd/${root}`
+    return use(readUnder(path), listUnder(path))
   } finally {
     close(root)
   }

@@ -52,6 +52,8 @@ export interface Pmu {
   /** PERF_PMU_CAP_ bits. */
   readonly capabilities: number
   readonly attr_groups: readonly AttributeGroup[]
+  /** The file of events/ that a request means by a name that is none of them, where an event has several names. */
+  eventFile?(name: string): string
 
   /** Refuses with a Failure (ENOENT: not mine), or sets hw state, `pmu_private` and `destroy`. */
   event_init(event: PerfEvent): Failure | undefined

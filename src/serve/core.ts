@@ -9,6 +9,7 @@ import { vmsDirectory } from '../control/vms-directory.js'
 import { dynamicDirectory } from '../kernfs/directory.js'
 import type { Directory, Node } from '../kernfs/node.js'
 import { Arming } from '../kvm/arming.js'
+import { EventNames } from '../kvm/event-names.js'
 import { KvmPmu } from '../kvm/kvm-pmu.js'
 import { VmList } from '../kvm/vm-list.js'
 import { VmPmu } from '../kvm/vm-pmu.js'
@@ -18,6 +19,7 @@ import { openToRead } from '../os/debugfs.js'
 import { firstOnlineCpu, LinuxHost } from '../os/host.js'
 import { hostPmus } from '../os/host-pmus.js'
 import { close, pread } from '../os/libc.js'
+import { perfWords } from '../os/perf-words.js'
 import { isExitState, startTimeNow, threadStat } from '../os/proc-stat.js'
 import { LinuxTasks } from '../os/tasks.js'
 import { tracepointCounters } from '../os/tracepoints.js'
@@ -32,6 +34,7 @@ import { OwnGuests } from '../sources/own/own-guests.js'
 import { sysfs } from '../sysfs/sysfs.js'
 import type { CoreOptions, ToServer } from './core-options.js'
 import type { Own } from './own-modules.js'
+import { reportTaken } from './own-names.js'
 import { OwnPmu } from './own-pmu.js'
 
 /** What the core has from the program that serves. */
@@ -80,6 +83,7 @@ export class Core {
       arch: process.arch === 'arm64' ? 'arm64' : 'x64',
     })
     const vms = new VmList()
+    const names = new EventNames(perfWords())
     this.#guests = new GuestsCore({
       vms,
       post: send,
@@ -90,6 +94,7 @@ export class Core {
     this.#ownGuests = new OwnGuests(own.sources, { vms, startTimeOf, report: tell })
     if (options.kvm) {
       const shared = {
+        names,
         arming: new Arming(),
         scanRefresher: this.#scanRefresher(),
         exitEvents: (events: Iterable<PerfEvent>) => core.exitEvents(events),
@@ -102,13 +107,14 @@ export class Core {
       )
     }
     this.#registerOwn(registry, own, tell)
+    for (const pmu of own.pmus) reportTaken(pmu, name => names.isTaken(name), report)
     this.#ownGuests.look()
 
     const tree = controlTree({ owner, core, registry, maxHandles, attrSize, credentialsOf })
     this.root = rootDirectory(owner, {
       ...tree,
       sys: sysfs({ owner, registry, hostPmus }),
-      vms: vmsDirectory(vms, owner),
+      vms: vmsDirectory(vms, owner, name => names.fileOf(name)),
     })
   }
 

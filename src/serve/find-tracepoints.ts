@@ -1,5 +1,6 @@
 /** What the tracepoints of this host's KVM can count for a mount, looked up once. */
 import { ErrnoError } from '../abi/errno.js'
+import { withKvm } from '../os/kvm-device.js'
 import { checkKernelCounting, kvmKind, withKvmFormats } from '../os/tracepoints.js'
 import { type TracepointCatalogue, tracepointCatalogue } from '../sources/tracepoint/catalogue.js'
 import type { GuestsOptions } from './guests.js'
@@ -9,7 +10,9 @@ const sources: readonly GuestsOptions['source'][] = ['auto', 'tracepoint', 'demo
 function lookUp(): TracepointCatalogue {
   try {
     checkKernelCounting()
-    return withKvmFormats(read => tracepointCatalogue(read, kvmKind()))
+    return withKvm(checkExtension =>
+      withKvmFormats(readFormat => tracepointCatalogue({ readFormat, kvm: kvmKind(), checkExtension })),
+    )
   } catch (error) {
     if (!(error instanceof ErrnoError)) throw error
     return { events: [], problem: `${error.message}; run pmufs as root` }

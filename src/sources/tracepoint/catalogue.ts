@@ -1,10 +1,11 @@
 /**
  * What KVM's tracepoints can count on this host: the kinds of event in kinds.ts and exit-reasons.ts, as far as the
- * running kernel has their tracepoints and its kind of KVM raises them.
+ * running kernel has their tracepoints and reasons and its kind of KVM raises them.
  *
  * A tracepoint that is listed in tracefs may still have no caller: the one for exits is raised by kvm_intel and
  * kvm_amd, and another module in their place need not do so. An event that can never count is not offered.
  */
+import type { CheckExtension } from '../../abi/kvm-exits.js'
 import type { EventDescription } from '../../kvm/vm.js'
 import { exitReasonKinds, userspaceExitReasonKinds } from './exit-reasons.js'
 import { type KvmKind, kinds, type TracepointKind } from './kinds.js'
@@ -53,16 +54,29 @@ function eventOf(kind: TracepointKind, tracepoint: Tracepoint | undefined): Trac
   }
 }
 
-/** The events of this host. @param kvm undefined where the kind of KVM is not known */
-export function tracepointCatalogue(readFormat: ReadFormat, kvm: KvmKind): TracepointCatalogue {
+/** What the catalogue is made of. */
+export interface TracepointHost {
+  readonly readFormat: ReadFormat
+  readonly kvm: KvmKind
+  readonly checkExtension: CheckExtension
+}
+
+/** The events of this host. */
+export function tracepointCatalogue({
+  readFormat,
+  kvm,
+  checkExtension,
+}: TracepointHost): TracepointCatalogue {
   const tracepoints = new Map<string, Tracepoint | undefined>()
   const find = (name: string): Tracepoint | undefined => {
     if (!tracepoints.has(name)) tracepoints.set(name, parseFormat(readFormat(name) ?? ''))
     return tracepoints.get(name)
   }
-  const offered = [...kinds, ...exitReasonKinds(kvm), ...userspaceExitReasonKinds(kvm)].filter(
-    ({ raisedBy }) => raisedBy.includes(kvm),
-  )
+  const offered = [
+    ...kinds,
+    ...exitReasonKinds(kvm, readFormat('kvm_exit') ?? ''),
+    ...userspaceExitReasonKinds(kvm, readFormat('kvm_userspace_exit') ?? '', checkExtension),
+  ].filter(({ raisedBy }) => raisedBy.includes(kvm))
   const events = offered.flatMap(kind => eventOf(kind, find(kind.tracepoint)) ?? [])
   if (events.length > 0) return { events }
   return { events, problem: 'the kernel has no tracepoints of KVM: load the kvm module, then mount again' }

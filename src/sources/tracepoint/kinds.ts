@@ -4,8 +4,10 @@
  * Only tracepoints that the vCPU's own thread raises are here, since a perf event on that thread sees no others:
  * kvm_set_irq, for one, is mostly raised by whoever has an interrupt.
  * A kind has a statistic's name only where KVM adds to the statistic at the very place where it raises the
- * tracepoint, so that the two always move together; else it has the tracepoint's own name.
+ * tracepoint, so that the two always move together; else its name is the tracepoint's with "trace_" before it, as that of
+ * the function that raises it.
  */
+import { eventOfTracepoint } from '../../abi/tracepoint.js'
 import type { EventDescription } from '../../kvm/vm.js'
 
 /** Which code enters and leaves guests on this host; `other` is a module that is known for neither name nor calls. */
@@ -42,8 +44,8 @@ const statistics: readonly TracepointKind[] = [
   { name: 'wfi_exit_stat', tracepoint: 'kvm_wfx_arm64', filter: 'is_wfe==0', raisedBy: arm64 },
 ]
 
-const own = (raisedBy: readonly KvmKind[], ...names: string[]): TracepointKind[] =>
-  names.map(name => ({ name, tracepoint: name, raisedBy }))
+const own = (raisedBy: readonly KvmKind[], ...tracepoints: string[]): TracepointKind[] =>
+  tracepoints.map(tracepoint => ({ name: eventOfTracepoint(tracepoint), tracepoint, raisedBy }))
 
 export const kinds: readonly TracepointKind[] = [
   ...statistics,
