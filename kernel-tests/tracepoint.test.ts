@@ -18,7 +18,8 @@ import { qemu } from './support/qemu.js'
 import { scaled } from './support/scale.js'
 
 const program = new URL('../dist/os/demo-guest/main.js', import.meta.url)
-const hasGuest = process.arch === 'x64' ? needs('root', 'fuse', 'kvm', 'perf') : { skip: "the guest's code is x86's" }
+const hasGuest =
+  process.arch === 'x64' ? needs('root', 'fuse', 'kvm', 'perf') : { skip: "the guest's code is x86's" }
 const hasMicroVmm = process.arch === 'x64' ? needs('root', 'fuse', 'kvm', 'gcc', 'perf') : hasGuest
 
 const BURST = scaled(100_000)

@@ -54,3 +54,8 @@ build() {
   rm -rf dist
   npm run --silent build
 }
+
+# Builds what is older than its source.
+build_if_stale() {
+  [ -z "$(find src tsconfig*.json -newer dist/cli/main.js -print -quit 2>&1)" ] || build
+}
