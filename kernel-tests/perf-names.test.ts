@@ -75,7 +75,7 @@ const ours = ({ dir }: Mounted): [string, string][] =>
     eventsOf(`${dir}/sys/bus/event_source/devices`, pmu).map((event): [string, string] => [pmu, event]),
   )
 
-t.test('names beside ours', needs('root', 'fuse', 'perf'), async t => {
+t.test('names beside ours', needs('root', 'fuse', 'kvm', 'perf'), async t => {
   const mount = await mounted(t)
   const exec = execOn(mount).split(' ')
   const events = ours(mount)
