@@ -172,7 +172,7 @@ t.test('a sum takes each vCPU from the source that counts it there, and refreshe
   const refresher = new FakeRefresher()
   const [first, second] = [
     new FakeSource({ events: ['exits'], refresher }),
-    new FakeSource({ events: ['exits', 'kvm_pio'], armedOnly: true }),
+    new FakeSource({ events: ['exits', 'trace_kvm_pio'], armedOnly: true }),
   ]
   const counts = Object.assign(first, {
     canCount: ({ id }: Vcpu, event: string) => event === 'exits' && id === 0,
@@ -185,7 +185,7 @@ t.test('a sum takes each vCPU from the source that counts it there, and refreshe
   first.happen(vm.vcpu(0), 'exits', 3n)
   second.happen(vm.vcpu(0), 'exits', 50n)
   second.happen(vm.vcpu(1), 'exits', 4n)
-  second.happen(vm.vcpu(1), 'kvm_pio', 5n)
+  second.happen(vm.vcpu(1), 'trace_kvm_pio', 5n)
   t.same([exits, pio].map(read), [7n, 5n])
   t.equal(pmu.eventRefresher(exits), refresher)
   t.equal(pmu.eventRefresher(pio), undefined)
