@@ -1,4 +1,7 @@
-/** Other lines of Node.js than the one that runs the tests: the same mounts, counts and examples on each. */
+/**
+ * Other lines of Node.js than the one that runs the tests: mounts, counts and examples on each, and the tests of exec
+ * and of the library, each file a program of that Node.
+ */
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
@@ -12,7 +15,11 @@ import { perfStat, printed } from './support/perf.js'
 import { mountpoint, served } from './support/program.js'
 import { worker } from './support/worker.js'
 
-const otherNodes = fileURLToPath(new URL('../scripts/other-nodes', import.meta.url))
+const root = fileURLToPath(new URL('..', import.meta.url))
+const otherNodes = `${root}scripts/other-nodes`
+
+/** The tests that run there as they are. */
+const files = ['library', 'exec'] as const
 
 const countOf = async (mount: Mounted, handle: string) =>
   Number((await mount.sh(`cat ${handle}/count`)).stdout)
@@ -58,7 +65,7 @@ t.test('on other lines of Node.js', needs('root', 'fuse', 'perf'), async t => {
           for (const [command = '', ...options] of commands) {
             const said = await execa(node, ['dist/cli/main.js', command, '--mount', dir, ...options], {
               env: plainNode,
-              cwd: fileURLToPath(new URL('..', import.meta.url)),
+              cwd: root,
             })
             t.match(said.stdout, /^demo +\S/m, command)
           }
@@ -85,6 +92,19 @@ t.test('on other lines of Node.js', needs('root', 'fuse', 'perf'), async t => {
           t.equal(printed(lines, 'io/write_calls/'), 1001)
           t.equal(printed(lines, 'io/written/'), 6005)
         })
+
+        for (const file of files)
+          await t.test(`kernel-tests/${file}.test.ts`, async t => {
+            const args = ['--import=@tapjs/typescript/import', `kernel-tests/${file}.test.ts`]
+            const { exitCode, stdout } = await execa(node, args, {
+              cwd: root,
+              env: { ...plainNode, TAP: '' },
+              reject: false,
+              timeout: patience(240_000),
+            })
+            t.equal(exitCode, 0, exitCode === 0 ? file : stdout)
+            t.match(stdout, /^# Subtest: /m)
+          })
       }),
     )
 })

@@ -38,17 +38,16 @@ export type WorkerNews =
   | { readonly kind: 'report'; readonly message: string }
   | ToMain
 
-/**
- * Milliseconds that the Worker has for its end before it is terminated, and then once more. It may be in the midst of
- * a long request on a busy machine; only a callback that never returns takes all of it.
- */
-const PATIENCE = 10_000
+/** Milliseconds that the Worker has for its end before it is broken off, which costs it nothing but its tidying up. */
+const END_MS = 5000
+/** Milliseconds that a busy machine has for that: who waits for the end is told then that there is none. */
+const BREAK_OFF_MS = 15_000
 
 /** Whether a promise settles in time. */
-async function settles(promise: Promise<unknown>): Promise<boolean> {
+async function settles(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>(resolve => {
-    timer = setTimeout(() => resolve(false), PATIENCE)
+    timer = setTimeout(() => resolve(false), ms)
   })
   const settled = promise.then(
     () => true,
@@ -165,13 +164,13 @@ export async function serveDirect(request: ServeRequest): Promise<Served> {
     ended,
     async stop() {
       mount.end()
-      if (await settles(ended)) return
-      log.cli('the serving thread did not end within %d ms', PATIENCE)
+      if (await settles(ended, END_MS)) return
+      log.cli('the serving thread did not end within %d ms', END_MS)
       // It does not wait for the bell but runs: a callback that does not return can be broken off.
-      if (await settles(worker.terminate())) return
+      if (await settles(worker.terminate(), BREAK_OFF_MS)) return
       throw new ErrnoError(
         'ETIMEDOUT',
-        `The thread that serves "${dir}" did not end within ${(2 * PATIENCE) / 1000} s: a callback in it blocks; end the process`,
+        `The thread that serves "${dir}" did not end within ${(END_MS + BREAK_OFF_MS) / 1000} s: a callback in it blocks; end the process`,
       )
     },
   }
