@@ -15,6 +15,7 @@ in_lab() {
   shift 2
   mkdir -p "$out/results"
   cp -r .tap/js "$out/js"
+  cp ".tap/micro-vmm.${name%%-*}" "$out/micro-vmm"
   printf '%s\n' "$@" > "$out/files"
   SECONDS=0
   left=("$@")
@@ -24,24 +25,38 @@ in_lab() {
     scripts/lab $options --out "$out" --env "PMUFS_TEST_PATIENCE=$LAB_PATIENCE" --env "PMUFS_TEST_SCALE=$LAB_SCALE" \
       --env "PMUFS_TEST_LAB_FOR=$lacking" --env "PMUFS_TEST_MICRO_VMM=/lab/out/micro-vmm" --env REQUIRE_KERNEL_TESTS=1 \
       -- sh -c 'cp -r /lab/out/js/. . && exec node scripts/lab-tests.js "$@"' sh "${left[@]}" 2>&1 |
-      sed "s/^/$name: /" || status=$?
+      sed -u "s/^/$name: /" || status=$?
     [ "$status" -eq 125 ] || break
     mapfile -t left < <(for file in "$@"; do grep -qs '^1\.\.' "$out/results/$file.tap" || echo "$file"; done)
     [ $try = second ] || echo "$name: the machine died; once more for ${#left[@]} files"
   done
   echo "$SECONDS" > "$out/seconds"
-  rm -r "$out/js"
+  rm -r "$out/js" "$out/micro-vmm"
 }
 
 # patience SECONDS: as long as tests wait on this machine (kernel-tests/support/patience.ts).
 patience() { awk -v seconds="$1" -v factor="${PMUFS_TEST_PATIENCE:-1}" 'BEGIN { printf "%d", seconds * factor }'; }
 
+compiler_of() { echo "${1/arm64/aarch64}-linux-gnu-gcc"; }
+
 # What all labs share: the tests as JavaScript, and the C VMM for both architectures. Sets $lacking and $lab_files: what
 # this machine lacks, and the tests that need that.
 prepare_labs() {
-  need_packages aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu /usr/aarch64-linux-gnu/include/stdio.h=libc6-dev-arm64-cross
+  case $(uname -m) in
+    x86_64)
+      need_packages aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu \
+        /usr/aarch64-linux-gnu/include/stdio.h=libc6-dev-arm64-cross
+      ;;
+    aarch64)
+      need_packages x86_64-linux-gnu-gcc=gcc-x86-64-linux-gnu \
+        /usr/x86_64-linux-gnu/include/stdio.h=libc6-dev-amd64-cross
+      ;;
+  esac
   node scripts/transpile-tests.js .tap/js
-  local plan
+  local plan architecture vmm=kernel-tests/fixtures/micro-vmm.c
+  for architecture in x86_64 arm64; do
+    "$(compiler_of "$architecture")" -O2 -Wall -Wextra -Werror -static -pthread -o ".tap/micro-vmm.$architecture" "$vmm"
+  done
   mapfile -t plan < <(node --import=@tapjs/typescript/import kernel-tests/support/plan.ts "${kernel[@]}")
   lacking=${plan[0]} lab_files=("${plan[@]:1}")
   [ -z "$lacking" ] || echo "this machine lacks $lacking: ${#lab_files[@]} files of tests that need it run in a lab"
