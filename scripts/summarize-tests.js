@@ -73,27 +73,30 @@ const isLeftToOthers = ({ state, reason }) => state === 'skipped' && reason.star
 const counts = { passed: 0, failed: 0, skipped: 0 }
 const left = new Map()
 const ran = new Set()
+
+function countsHere(result, test, place) {
+  if (!isLeftToOthers(result)) ran.add(test)
+  else left.set(test, place)
+  return !isLeftToOthers(result)
+}
+
 const byPlace = places.map(place => {
   const files = place.files.map(file => ({ file, results: resultsOf(place, file) }))
   const here = files.map(({ file, results }) => ({
     file,
-    results: results.filter(result => {
-      if (isLeftToOthers(result)) left.set(`${file}: ${result.name}`, place.name)
-      else ran.add(`${file}: ${result.name}`)
-      return !isLeftToOthers(result)
-    }),
+    results: results.filter(result => countsHere(result, `${file}: ${result.name}`, place.name)),
   }))
   return { ...place, files: here.filter(({ results }) => results.length > 0) }
 })
 
 for (const { name, files, seconds } of byPlace) {
-  const results = files.flatMap(({ file, results }) => results.map(result => ({ file, ...result })))
-  for (const { file, state, name: test, reason } of results) {
+  const all = files.flatMap(({ file, results }) => results.map(result => ({ file, ...result })))
+  for (const { file, state, name: test, reason } of all) {
     counts[state] += 1
     if (state === 'skipped') console.log(`SKIPPED  ${file}: ${test}: ${reason}`)
   }
   const took = seconds ? `, ${(seconds / 60).toFixed(1)} min` : ''
-  console.log(`${name}: ${results.length} tests in ${files.length} files${took}`)
+  console.log(`${name}: ${all.length} tests in ${files.length} files${took}`)
   if (name !== 'this machine')
     for (const { file, results } of files) console.log(`    ${file}: ${results.length}`)
 }
