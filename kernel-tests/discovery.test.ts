@@ -16,7 +16,7 @@ async function tidsOf(mount: Mounted, pid: number | undefined): Promise<number[]
   const vm = await vmOf(mount, pid)
   if (vm === '') return []
   const { stdout } = await mount.sh(`cat vms/${vm}/vcpu*/tid`)
-  return stdout.split('\n').map(Number)
+  return (stdout.match(/\d+/g) ?? []).map(Number)
 }
 
 /** Waits until the vCPUs of a process are listed with just these threads, in the order of their numbers. */

@@ -36,9 +36,11 @@ t.test(
       t.match((await call('reports')).value, [/gave -22: a Failure or undefined is wanted/])
     })
 
-    await t.test('in add: the event waits', async t => {
+    await t.test('in add: the event has no count', async t => {
       const { path } = await open(dir, 'broken', 'add')
-      t.match((await shell(`cat ${path}/state ${path}/count`, dir)).stdout, /^inactive\n0$/)
+      const { stdout, stderr } = await shell(`cat ${path}/state ${path}/count`, dir)
+      t.equal(stdout, 'error')
+      t.match(stderr, /Input\/output error/)
       t.match((await call('reports')).value[0], /PMU "broken": add failed/)
     })
 
@@ -69,19 +71,25 @@ t.test(
 
 t.test('a source of guests that throws is told, and the server goes on', needs('root', 'fuse'), async t => {
   const cases = [
-    { breaksIn: 'guests', vms: '', report: /^guests failed: Error: broken on purpose/ },
-    { breaksIn: 'open', vms: '', report: /^open failed/ },
-    { breaksIn: 'get_event_count', vms: 'own', report: /^source "broken": get_event_count failed/ },
+    { breaksIn: 'guests', vms: '', errno: 'EINVAL', report: /^guests failed: Error: broken on purpose/ },
+    { breaksIn: 'open', vms: '', errno: 'EINVAL', report: /^open failed/ },
+    {
+      breaksIn: 'get_event_count',
+      vms: 'own',
+      errno: 'EIO',
+      report: /^source "broken": get_event_count failed/,
+    },
     { breaksIn: 'configure_event', vms: 'own', report: /^source "broken": configure_event failed/ },
   ]
-  for (const { breaksIn, vms, report } of cases) {
+  for (const { breaksIn, vms, errno, report } of cases) {
     const dir = mountpoint(t)
     const { call } = program(t)
     const options = { pid: process.pid, breaksIn }
     await call('mount', { dir, kvm: { sources: [{ module: source, options }] } })
     t.equal((await shell('ls vms', dir)).stdout, vms, breaksIn)
-    const { path } = await open(dir, 'kvm', 'exits')
-    if (path) t.match((await shell(`cat ${path}/count`, dir)).stdout, '0', breaksIn)
+    const opened = await open(dir, 'kvm', 'exits')
+    t.equal(opened.errno, errno, breaksIn)
+    if (opened.path) t.match((await shell(`cat ${opened.path}/count`, dir)).stderr, /Input\/output error/)
     t.match((await call('reports')).value[0], report, breaksIn)
     t.same(await call('unmount'), { value: null })
   }

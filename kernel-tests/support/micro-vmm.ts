@@ -19,15 +19,19 @@ export interface MicroVmm {
  * Builds the VMM in the test's folder and starts it, ended with the test.
  *
  * @param threadName the name of a vCPU's thread, with `%` for its number
+ * @param statistics whether it holds KVM's statistics descriptors
  */
 export async function microVmm(
   test: Test & { testdir(): string },
   vcpus = 1,
   threadName = 'vcpu%',
+  statistics: 'stats' | 'nostats' = 'stats',
 ): Promise<MicroVmm> {
   const path = `${test.testdir()}/micro-vmm`
   execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', path, source])
-  const child = spawn(path, [String(vcpus), threadName], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(path, [String(vcpus), threadName, ...(statistics === 'stats' ? [] : [statistics])], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   test.teardown(() => end(child, 'SIGKILL'))
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const nextLine = async (): Promise<string> => String((await lines.next()).value)

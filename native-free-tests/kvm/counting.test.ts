@@ -1,5 +1,6 @@
 /** What add, start, stop, read, del and destroy do to a count, to hw.state and to the source's arming. */
 import t from 'tap'
+import { Failure } from '../../src/abi/errno.js'
 import {
   PERF_EF_START,
   PERF_EF_UPDATE,
@@ -7,6 +8,7 @@ import {
   PERF_HES_UPTODATE,
 } from '../../src/abi/perf-event.js'
 import { countBetween } from '../../src/perf/count-between.js'
+import { FakeRefresher } from '../../src/sources/fake/fake-refresher.js'
 import { fakeTask, machine, refusal } from './support/machine.js'
 
 const MAX = (1n << 64n) - 1n
@@ -132,14 +134,18 @@ t.test('stop without PERF_EF_UPDATE keeps its part until it is asked for', async
   t.equal(read(other), 0n)
 })
 
-t.test('a source that cannot be read leaves the last count', async t => {
+t.test('a source that cannot be read makes the read EIO and leaves the last count', async t => {
   const { count, pmu, source, first, read } = machine()
   const event = count()
   source.happen(first, 'exits', 3n)
   t.equal(read(event), 3n)
   source.isReadable = false
   source.happen(first, 'exits', 4n)
-  t.equal(read(event), 3n)
+  t.throws(() => read(event), {
+    code: 'EIO',
+    message: 'Event "exits" of vCPU thread 1001 cannot be read now; DEBUG=pmufs:sources shows why',
+  })
+  t.equal(event.count, 3n)
   source.isReadable = true
   t.equal(read(event), 7n, 'nothing is lost when it can be read again')
   source.isReadable = false
@@ -149,16 +155,39 @@ t.test('a source that cannot be read leaves the last count', async t => {
   t.equal(read(event), 7n, 'what could not be read at the stop is not known')
 })
 
-t.test('an event that starts while its source cannot be read counts from the first value on', async t => {
-  const { open, pmu, source, first, read } = machine()
-  source.set(first, 'exits', 1_000_000n)
-  const event = open()
+t.test(
+  'an event does not start while its source cannot be read: what it misses could not be told',
+  async t => {
+    const { open, pmu, source, first, read } = machine()
+    source.set(first, 'exits', 1_000_000n)
+    const event = open()
+    source.isReadable = false
+    t.match(
+      refusal(pmu.add(event, PERF_EF_START)),
+      /^EIO: Event "exits" of vCPU thread 1001 cannot be read now/,
+    )
+    t.equal(event.hw.state, AT_REST)
+    t.same(source.configured, [], 'nothing was armed')
+    source.isReadable = true
+    t.equal(pmu.add(event, PERF_EF_START), undefined)
+    source.happen(first, 'exits', 6n)
+    t.equal(read(event), 6n, 'what the statistic had before is not counted')
+  },
+)
+
+t.test('event_init() fails with EIO where the count cannot be read, unless it is to be fetched', async t => {
+  const { tryOpen, source, count } = machine()
   source.isReadable = false
-  pmu.add(event, PERF_EF_START)
+  for (const disabled of [false, true])
+    t.match(refusal(tryOpen({ disabled })), /^EIO: Event "exits" of vCPU thread 1001 cannot be read now/)
   source.isReadable = true
-  t.equal(read(event), 0n, 'what the statistic had before is not counted')
-  source.happen(first, 'exits', 6n)
-  t.equal(read(event), 6n)
+  t.equal(count().count, 0n, 'the pair is not left taken')
+
+  const refresher = new FakeRefresher()
+  const fetched = machine({ refresher })
+  fetched.source.isReadable = false
+  t.match(refusal(fetched.tryOpen()), /^EIO/, 'it was fetched before the open')
+  t.equal(refusal(fetched.tryOpen({ disabled: true })), 'not refused')
 })
 
 t.test('with sharing, the first to start arms and the last to stop disarms', async t => {
@@ -193,6 +222,9 @@ t.test('add fails as the source does, and the event stays stopped', async t => {
   source.happen(first, 'exits', 1n)
   t.equal(read(event), 0n)
   source.isFull = false
+  source.refusal = new Failure('EMFILE', 'no descriptor')
+  t.equal(refusal(pmu.add(event, PERF_EF_START)), 'EIO: no descriptor', 'other than a lack of room')
+  source.refusal = undefined
   t.equal(pmu.add(event, PERF_EF_START), undefined)
   source.happen(first, 'exits', 1n)
   t.equal(read(event), 1n)

@@ -81,10 +81,16 @@ t.test('a statistic of one vCPU that is reset or cannot be read for a while spoi
   source.happen(vm.vcpu(1), 'exits', 1n)
   t.equal(read(event), 34n)
   source.isReadable = false
-  t.equal(read(event), 34n)
+  source.happen(vm.vcpu(0), 'exits', 2n)
+  t.throws(() => read(event), {
+    code: 'EIO',
+    message: 'Event "exits" of process 1000 cannot be read now; DEBUG=pmufs:sources shows why',
+  })
+  t.equal(event.stateName, 'error')
   source.isReadable = true
   source.happen(vm.vcpu(1), 'exits', 1n)
-  t.equal(read(event), 35n)
+  t.equal(read(event), 37n)
+  t.equal(event.stateName, 'active')
 })
 
 t.test('the VMs of one process are summed; the event ends with the last of them', async t => {

@@ -64,25 +64,53 @@ t.test('a thread PMU counts what its function grows by while the event is enable
   t.ok(state.asked.every(({ tid }) => tid === task.tid))
 })
 
-t.test('a count that is gone keeps what it was', async t => {
+t.test('a count that cannot be read makes the read EIO, and nothing is lost', async t => {
   const { state, event } = statistic()
-  const { open } = setup(threadPmu({ name: 'made', events: [event] }))
+  const { open, task } = setup(threadPmu({ name: 'made', events: [event] }))
   const opened = orThrow(open(0n))
   state.value = 105n
   t.equal(count(opened), 5n)
   for (const gone of [undefined, new ErrnoError('ENOENT'), new ErrnoError('ESRCH')]) {
     state.value = gone
-    t.equal(count(opened), 5n)
+    const message = 'Event "one" of PMU "made" cannot be read now'
+    t.throws(() => count(opened), { code: 'EIO', message })
+    t.equal(opened.stateName, 'error')
   }
   state.value = 106n
   t.equal(count(opened), 6n)
+  t.equal(opened.stateName, 'active')
 
   state.value = undefined
   const late = orThrow(open(0n))
+  t.equal(late.stateName, 'error')
+  t.throws(() => count(late), { code: 'EIO' }, 'one that never could be read has no 0')
   state.value = 50n
-  t.equal(count(late), 0n, 'one that cannot be read at first counts from its first value')
+  t.equal(count(late), 0n, 'it begins with the first value')
   state.value = 53n
   t.equal(count(late), 3n)
+
+  state.value = new ErrnoError('ENOENT')
+  task.isExited = true
+  t.equal(count(late), 3n, 'the thread has ended: its last count stays')
+  t.equal(late.stateName, 'exit')
+})
+
+t.test('a thread that ends while its count is read leaves the last count', async t => {
+  const made = { value: 100n, onRead: () => undefined as unknown }
+  const event = {
+    name: 'one',
+    count: () => {
+      made.onRead()
+      return made.value
+    },
+  }
+  const { open, task } = setup(threadPmu({ name: 'made', events: [event] }))
+  const opened = orThrow(open(0n))
+  made.onRead = () => {
+    task.isExited = true
+    throw new ErrnoError('ESRCH')
+  }
+  t.equal(count(opened), 0n)
 })
 
 t.test('a function that throws or gives no bigint makes a read EIO', async t => {

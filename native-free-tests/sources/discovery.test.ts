@@ -176,7 +176,7 @@ t.test('look(): debugfs keeps the vCPUs of several VMs of a process apart', asyn
     thread 101 start=6 comm=vcpu0|${FUTEX}
     thread 102 start=6 comm=vcpu1|${FUTEX}
     thread 103 start=6 comm=vcpu0|${FUTEX}`
-  t.strictSame(await mapOf(two), [], 'a name does not tell which VM is meant')
+  t.strictSame(await mapOf(two), [{}, {}], 'a name does not tell which VM is meant')
   const debugfs = { '100-9/vcpu0/pid': '101', '100-9/vcpu1/pid': '102', '100-19/vcpu0/pid': '103' }
   t.strictSame(await mapOf(two, debugfs), [{ 0: 101, 1: 102 }, { 0: 103 }])
 })

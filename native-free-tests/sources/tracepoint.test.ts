@@ -271,3 +271,24 @@ t.test('a count that cannot be read is undefined, and keeps what it had', async 
   t.equal(source.get_event_count(one, 'kvm_pio'), 3n)
   t.strictSame(counters.opened, [])
 })
+
+t.test(
+  'a count that cannot be read when it is switched off is what it was when it last could be',
+  async t => {
+    const counters = new FakeCounters()
+    const source = new TracepointSource(catalogue, counters)
+    const one = vcpu(101)
+    source.configure_event(one, 'kvm_pio', true)
+    counters.hit(101, 5, 100n)
+    t.equal(source.get_event_count(one, 'kvm_pio'), 100n)
+    counters.hit(101, 5, 5n)
+    t.equal(source.get_event_count(one, 'kvm_pio'), 105n)
+    counters.isReadable = false
+    source.configure_event(one, 'kvm_pio', false)
+    t.equal(
+      source.get_event_count(one, 'kvm_pio'),
+      105n,
+      'else a reader would take the step back for a reset',
+    )
+  },
+)

@@ -1,8 +1,7 @@
 /** Counts of whole VMs: where they are found, which source is taken, and what is read. */
 import t from 'tap'
-import type { Failure } from '../../src/abi/errno.js'
+import { ErrnoError, type Failure } from '../../src/abi/errno.js'
 import type { Vm } from '../../src/kvm/vm.js'
-import { DebugfsWhole } from '../../src/sources/debugfs/debugfs-whole.js'
 import { findVmFolder } from '../../src/sources/debugfs/vm-folder.js'
 import { parseKvmLink, vmLinks } from '../../src/sources/discovery/kvm-links.js'
 import type { GuestsMainOptions } from '../../src/sources/guests-main.js'
@@ -78,7 +77,6 @@ t.test('vmLinks() gives each VM its own descriptors where it can tell', async t 
 
 t.test("a VM's own statistics are taken where its VMM holds them, once, and closed in the end", async t => {
   const proc = new FakeProc(quiet + vcpuStats + vmStats)
-  proc.debugfs = folder
   const { start, timers, vms } = setUp(proc)
   const { whole } = (await start()) ?? {}
   if (!whole) throw new Error('no VM')
@@ -98,7 +96,7 @@ t.test("a VM's own statistics are taken where its VMM holds them, once, and clos
   t.equal(whole.get_event_count('remote_tlb_flush'), undefined)
 })
 
-t.test('where it does not, debugfs is read, and given up for statistics that come later', async t => {
+t.test('where it does not, debugfs is read, also behind statistics that come later', async t => {
   const proc = new FakeProc(quiet + vcpuStats)
   proc.debugfs = folder
   const { start, timers } = setUp(proc)
@@ -110,15 +108,49 @@ t.test('where it does not, debugfs is read, and given up for statistics that com
     { name: 'remote_tlb_flush' },
   ])
   t.equal(vm?.whole?.get_event_count('remote_tlb_flush'), 42n)
-  const debugfs = vm?.whole
   proc.become(quiet + vcpuStats + vmStats)
   await timers.pass(1100)
-  t.equal(vm?.whole?.name, 'stats')
-  t.equal(debugfs?.get_event_count('remote_tlb_flush'), undefined)
-  t.notOk(
-    [...proc.open.values()].some(({ target }) => target.startsWith('100-9/')),
-    'its files are closed',
+  t.equal(vm?.whole?.name, 'stats,debugfs')
+  t.equal(vm?.whole?.get_event_count('remote_tlb_flush'), 14n)
+})
+
+t.test('a count comes from the first source that has it and can read it', async t => {
+  const proc = new FakeProc(quiet + vcpuStats + vmStats)
+  proc.debugfs = folder
+  const { start, timers } = setUp(proc)
+  const { whole } = (await start()) ?? {}
+  if (!whole) throw new Error('no VM')
+  t.same(
+    whole.events.map(({ name }) => name),
+    ['remote_tlb_flush', 'exits', 'halt_wait_ns'],
   )
+  t.equal(whole.get_event_count('remote_tlb_flush'), 14n)
+  t.equal(whole.get_event_count('exits'), 1000n, 'what the first does not have')
+  t.equal(whole.get_event_count('pages_4k'), undefined)
+  proc.pread = () => {
+    throw new ErrnoError('EIO')
+  }
+  t.equal(whole.get_event_count('remote_tlb_flush'), 42n, 'what the first cannot read')
+  proc.become('')
+  await timers.pass(1100)
+  t.equal(proc.open.size, 0)
+})
+
+t.test('source "stats" leaves debugfs alone, "debugfs" the statistics', async t => {
+  for (const [source, expected] of [
+    ['stats', ['stats']],
+    ['debugfs', ['debugfs']],
+  ] as const) {
+    const proc = new FakeProc(quiet + vcpuStats + vmStats)
+    proc.debugfs = folder
+    const { vms, start } = setUp(proc, { source })
+    await start()
+    t.strictSame(
+      vms.map(vm => vm.whole?.name),
+      expected,
+    )
+    t.equal(proc.open.size, source === 'stats' ? 3 : 0)
+  }
 })
 
 t.test('a guest without any of them has no counts as a whole but the sums', async t => {
@@ -165,25 +197,4 @@ t.test('findVmFolder() takes the one folder that can be the VM', async t => {
   t.equal(findVmFolder(view, vm), undefined, 'a kernel that is locked down opens no count')
   const two = { '100-9/exits': '1\n', [`${first}-9/exits`]: '1\n' }
   t.equal(find(two), undefined, 'either may be it')
-})
-
-t.test('DebugfsWhole opens a file once, and has no count where there is no number', async t => {
-  const proc = new FakeProc('')
-  proc.debugfs = { 'f/exits': '12\n', 'f/odd': '-1\n', 'f/empty': '' }
-  const names = ['exits', 'odd', 'empty', 'gone']
-  const whole = new DebugfsWhole(
-    proc,
-    'f',
-    names.map(name => ({ name })),
-  )
-  t.same(
-    [...names, 'other'].map(name => whole.get_event_count(name)),
-    [12n, undefined, undefined, undefined, undefined],
-  )
-  whole.get_event_count('exits')
-  t.equal(proc.open.size, 3)
-  whole.close()
-  t.equal(proc.open.size, 0)
-  t.equal(whole.get_event_count('exits'), undefined)
-  t.equal(proc.open.size, 0, 'nothing is opened again')
 })

@@ -51,7 +51,7 @@ program
   .option('--daemon', 'return once the mount is usable, and serve in the background')
   .addOption(
     new Option('--source <source>', 'where counts come from')
-      .choices(['auto', 'qmp', 'stats', 'tracepoint', 'demo'])
+      .choices(['auto', 'qmp', 'stats', 'tracepoint', 'debugfs', 'demo'])
       .default('auto' as const),
   )
   .option('--qmp <socket>', 'QMP socket of a QEMU guest (repeatable)', collect, [])

@@ -28,7 +28,8 @@ interface Row {
   readonly handle: number
   readonly countFile: string
   last: bigint
-  rate: number
+  /** Undefined where the count could not be read. */
+  rate: number | undefined
 }
 
 const keyOf = (tid: number, event: string) => `${tid} ${event}`
@@ -71,6 +72,7 @@ class Top {
   #eventsOf(vm: VmRow): readonly string[] {
     if (this.#events.length > 0) return this.#events
     const all = readEvents(this.#mount, vm.name).filter(({ pmus }) => pmus.includes('kvm'))
+    if (all.length === 0) return []
     const statistics = all.filter(({ source }) => source !== 'tracepoint').map(({ event }) => event)
     return statistics.length > 0 ? statistics.sort() : ['trace_kvm_userspace_exit']
   }
@@ -85,13 +87,16 @@ class Top {
       }
   }
 
-  /** A VM may have ended since it was listed: the next list is without it. */
+  /**
+   * A VM may have ended since it was listed: the next list is without it. A vCPU may lack what others of its VM have,
+   * or its count may not be readable just now.
+   */
   #open(row: Pick<Row, 'vm' | 'kind' | 'vcpu' | 'event' | 'tid'>): void {
     try {
       this.#openLive(row)
     } catch (error) {
-      const isGone = error instanceof CommandError && errnoOf(error.cause) === 'ESRCH'
-      if (!isGone) throw error
+      const passing = this.#events.length > 0 ? ['ESRCH'] : ['ESRCH', 'EOPNOTSUPP', 'EIO']
+      if (!(error instanceof CommandError && passing.includes(errnoOf(error.cause)))) throw error
     }
   }
 
@@ -108,9 +113,14 @@ class Top {
   }
 
   #read(row: Row, seconds: number): void {
-    const count = BigInt(readFileSync(row.countFile, 'utf8').trim())
-    row.rate = Number(count - row.last) / seconds
-    row.last = count
+    try {
+      const count = BigInt(readFileSync(row.countFile, 'utf8').trim())
+      row.rate = Number(count - row.last) / seconds
+      row.last = count
+    } catch (error) {
+      if (errnoOf(error) !== 'EIO') throw error
+      row.rate = undefined
+    }
   }
 
   #close(key: string, row: Row): void {
@@ -120,7 +130,7 @@ class Top {
 }
 
 function show(rows: readonly Row[], isEventGiven: boolean): string {
-  const shown = rows.filter(row => isEventGiven || row.last > 0n)
+  const shown = rows.filter(row => isEventGiven || row.last > 0n || row.rate === undefined)
   const body = formatTable(
     ['VM', 'KIND', 'VCPU', 'TID', 'EVENT', 'COUNT', 'PER SECOND'],
     shown.map(row => [
@@ -129,8 +139,8 @@ function show(rows: readonly Row[], isEventGiven: boolean): string {
       row.vcpu,
       String(row.tid),
       row.event,
-      String(row.last),
-      row.rate.toFixed(1),
+      row.rate === undefined ? 'unreadable' : String(row.last),
+      row.rate?.toFixed(1) ?? '-',
     ]),
   )
   return process.stdout.isTTY ? `\u001b[H\u001b[J${body}\n` : `${body}\n\n`

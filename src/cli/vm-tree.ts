@@ -45,6 +45,8 @@ export interface VmRow {
   /** What reads do to it, as far as that was measured. */
   readonly cost: readonly CostRow[]
   readonly vcpus: readonly VcpuRow[]
+  /** vCPUs whose threads cannot be told yet. */
+  readonly pending: readonly number[]
 }
 
 const text = (...path: string[]): string => readFileSync(join(...path), 'utf8').trim()
@@ -60,6 +62,7 @@ function readVm(directory: string, name: string): VmRow {
     kind: text(path, 'kind'),
     source: text(path, 'source'),
     cost: readCost(directory, name),
+    pending: (text(path, 'pending').match(/\d+/g) ?? []).map(Number),
     vcpus: ids.sort((a, b) => a - b).map(id => ({ id, tid: Number(text(path, `vcpu${id}`, 'tid')) })),
   }
 }

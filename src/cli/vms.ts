@@ -12,11 +12,12 @@ interface Options {
   readonly json?: true
 }
 
-/** The vCPUs, a line each. */
+/** The vCPUs, a line each; those whose threads cannot be told yet have a `-` there. */
 function vcpuTable(guests: readonly VmRow[]): string {
-  const rows = guests.flatMap(({ name, pid, kind, source, vcpus }) =>
-    vcpus.map(({ id, tid }) => [name, String(pid), kind, source, `vcpu${id}`, String(tid)]),
-  )
+  const rows = guests.flatMap(({ name, pid, kind, source, vcpus, pending }) => {
+    const all = [...vcpus, ...pending.map(id => ({ id, tid: '-' }))].sort((a, b) => a.id - b.id)
+    return all.map(({ id, tid }) => [name, String(pid), kind, source, `vcpu${id}`, String(tid)])
+  })
   return `${formatTable(['VM', 'PID', 'KIND', 'SOURCE', 'VCPU', 'TID'], rows)}\n`
 }
 

@@ -10,6 +10,7 @@ import {
   PERF_EVENT_IOC_DISABLE,
   PERF_EVENT_IOC_ENABLE,
   PERF_EVENT_IOC_RESET,
+  PERF_EVENT_STATE_ERROR,
   PERF_EVENT_STATE_INACTIVE,
 } from '../abi/perf-event.js'
 import { type AttributeFile, attributeFile } from '../kernfs/attribute-file.js'
@@ -40,6 +41,14 @@ export interface HandleOptions {
 
 const ignored = new Uint8Array(0)
 
+/** What read(2) says by the end of the file, text has to say by an errno: there is no count. */
+function countOf(event: PerfEvent): bigint {
+  const { count } = perf_event_read_value(event)
+  if (event.state === PERF_EVENT_STATE_ERROR)
+    throw new ErrnoError('EIO', 'The event is pinned and found no room: nothing is counted')
+  return count
+}
+
 export class Handle {
   readonly id: number
   readonly name: string
@@ -59,9 +68,7 @@ export class Handle {
       mode: 0o700,
       children: {
         attr: this.#attrFile(),
-        count: this.#text(event =>
-          withFreshCounts(event, 'required', () => perf_event_read_value(event).count),
-        ),
+        count: this.#text(event => withFreshCounts(event, 'required', () => countOf(event))),
         enable: this.#enableFile(),
         event: this.#eventFile(),
         id: this.#text(event => event.id),

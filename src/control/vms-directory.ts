@@ -1,17 +1,18 @@
 /**
- * The folder `vms/`: the guests that can be counted, `vms/<vm>/{pid,kind,source,sources,events,cost,vcpu<N>/tid}`.
+ * The folder `vms/`: the guests that can be counted, `vms/<vm>/{pid,kind,source,sources,events,cost,pending,vcpu<N>/tid}`.
  *
  * `events` and `sources` are tables of words between blanks, a line an event or source. An event has the source that
  * counts it and the PMUs that have it: `exits stats kvm,kvm_vm`. A source has the number of its events and what keeps
  * it from counting: `stats 41`, `tracepoint 0 why`; one of the VM as a whole is `vm:stats 6`. `cost` has the sources
  * whose reads disturb the guest, once that was measured: over how many reads, and what one adds to a vCPU's counts at most:
- * `qmp 32 exits=1 signal_exits=1`.
+ * `qmp 32 exits=1 signal_exits=1`. `pending` has the numbers of the vCPUs whose threads cannot be told yet, which have no
+ * folder: `0 1`.
  */
 import { attributeFile } from '../kernfs/attribute-file.js'
 import { dynamicDirectory, type RemovableDirectory, staticDirectory } from '../kernfs/directory.js'
 import type { Owner } from '../kernfs/inode.js'
 import { NodeCache } from '../kernfs/node-cache.js'
-import type { CountSource, Vcpu, Vm } from '../kvm/vm.js'
+import type { CountSource, Vcpu, Vm, WholeSource } from '../kvm/vm.js'
 
 /** What of src/kvm/vm-list.ts is shown. */
 export interface VmListView extends Iterable<Vm> {
@@ -26,6 +27,12 @@ type NameOf = (name: string) => string
 
 const partsOf = ({ source }: Vm): readonly CountSource[] => source.parts ?? [source]
 
+const wholesOf = ({ whole }: Vm): readonly WholeSource[] => whole?.parts ?? (whole ? [whole] : [])
+
+/** What counts the vCPUs; where nothing does, what counts the VM as a whole. */
+const sourceName = ({ source, whole }: Vm): string =>
+  source.events.length === 0 && whole ? whole.name : source.name
+
 /** Every event that can be counted, by its name in events/, with the source that counts it and the PMUs that have it. */
 function eventLines(vm: Vm, fileOf: NameOf): string {
   const lines = new Map<string, string>()
@@ -36,8 +43,7 @@ function eventLines(vm: Vm, fileOf: NameOf): string {
     for (const event of events) add(event.name, `${name} kvm,kvm_vm`)
   for (const { name, histograms = [] } of partsOf(vm))
     for (const histogram of histograms) add(histogram.name, `${name} kvm_vm`)
-  const { whole } = vm
-  for (const event of whole?.events ?? []) add(event.name, `${whole?.name} kvm_vm`)
+  for (const { name, events } of wholesOf(vm)) for (const event of events) add(event.name, `${name} kvm_vm`)
   return [...lines.values()].join('')
 }
 
@@ -45,7 +51,7 @@ function eventLines(vm: Vm, fileOf: NameOf): string {
 function sourceLines(vm: Vm): string {
   const parts = partsOf(vm).filter(({ events, problem }) => events.length > 0 || problem !== undefined)
   const lines = parts.map(({ name, events, problem = '' }) => `${name} ${events.length} ${problem}`.trimEnd())
-  if (vm.whole) lines.push(`vm:${vm.whole.name} ${vm.whole.events.length}`)
+  for (const { name, events } of wholesOf(vm)) lines.push(`vm:${name} ${events.length}`)
   return lines.map(line => `${line}\n`).join('')
 }
 
@@ -82,9 +88,10 @@ export function vmsDirectory(
     const files = new Map([
       ['pid', line(() => vm.tgid)],
       ['kind', line(() => (vm.isReal ? 'kvm' : 'simulated'))],
-      ['source', line(() => vm.source.name)],
+      ['source', line(() => sourceName(vm))],
       ['sources', table(() => sourceLines(vm))],
       ['events', table(() => eventLines(vm, fileOf))],
+      ['pending', line(() => (vm.pending ?? []).join(' '))],
       ['cost', table(() => costLines(vm))],
     ])
     return dynamicDirectory({

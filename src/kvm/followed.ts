@@ -12,10 +12,11 @@ export class Followed {
     this.#last = last
   }
 
-  /** Takes its value now; one that could not be read changes nothing. */
-  follow(value: bigint | undefined): void {
-    if (value === undefined) return
+  /** Takes its value now; one that could not be read changes nothing, and the next one has it all. Whether it could. */
+  follow(value: bigint | undefined): boolean {
+    if (value === undefined) return false
     if (this.#last !== undefined) this.total = wrap64(this.total + countBetween(this.#last, value))
     this.#last = value
+    return true
   }
 }

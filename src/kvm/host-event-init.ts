@@ -46,6 +46,13 @@ export function countedTask(event: PerfEvent): Task | Failure {
 export const noVcpu = (tid: number): Failure =>
   new Failure('EINVAL', `pid ${tid} is not a vCPU thread; vCPU threads are listed in vms/`)
 
+/** Any thread may be that of a vCPU which is there: EAGAIN, for a 0 would look counted. */
+export const vcpusPending = (tgid: number, vcpus: readonly number[]): Failure =>
+  new Failure(
+    'EAGAIN',
+    `which threads of process ${tgid} run its vCPUs ${vcpus.join(', ')} cannot be told yet; let the guest run, then try again`,
+  )
+
 /** The vCPU has no such statistic, though another may have it: EOPNOTSUPP, which perf shows as not supported. */
 export const notCountedHere = (event: string, tid: number): Failure =>
   new Failure('EOPNOTSUPP', `the VM of vCPU thread ${tid} does not count event ${event}`)

@@ -11,7 +11,7 @@ import { wrap64 } from '../abi/struct.js'
 import { log } from '../log.js'
 import { countBetween } from '../perf/count-between.js'
 import type { PerfEvent } from '../perf/event.js'
-import type { Counted } from './counted.js'
+import { type Counted, unreadable } from './counted.js'
 
 /** What `pmu_private` holds. Counterpart: struct event_data of the patch. */
 export class event_data {
@@ -19,8 +19,6 @@ export class event_data {
   counted: Counted | undefined
   /** The statistic when the event stopped: it goes on for others, so that it cannot be looked up later. */
   stopped_count: bigint | undefined = undefined
-  /** Whether hw.prev_count was read, and not only left over: the source may fail just when an event starts. */
-  has_prev_count = false
 
   constructor(counted: Counted | undefined) {
     this.counted = counted
@@ -35,29 +33,35 @@ export function to_event_data(event: PerfEvent): event_data {
 
 const isStopped = (event: PerfEvent): boolean => (event.hw.state & PERF_HES_STOPPED) !== 0
 
-/** Folds in what was counted since the last time. A source that cannot be read leaves the last count. */
-export function host_event_update(event: PerfEvent): void {
+/**
+ * Folds in what was counted since the last time. Where the source cannot be read it says so, and the next time has it
+ * all; an event that is stopped keeps the count that it has.
+ */
+export function host_event_update(event: PerfEvent): Failure | undefined {
   const { hw } = event
-  if (hw.state & PERF_HES_UPTODATE) return
-  const e_data = to_event_data(event)
-  const new_count = isStopped(event) ? e_data.stopped_count : e_data.counted?.get_event_count()
+  if (hw.state & PERF_HES_UPTODATE) return undefined
+  const { counted, stopped_count } = to_event_data(event)
+  const new_count = isStopped(event) ? stopped_count : counted?.get_event_count()
   if (isStopped(event)) hw.state |= PERF_HES_UPTODATE
-  if (new_count === undefined) return
-  if (e_data.has_prev_count) event.count = wrap64(event.count + countBetween(hw.prev_count, new_count))
+  else if (counted && new_count === undefined) return unreadable(counted)
+  if (new_count === undefined) return undefined
+  event.count = wrap64(event.count + countBetween(hw.prev_count, new_count))
   hw.prev_count = new_count
-  e_data.has_prev_count = true
+  return undefined
 }
 
-/** Records the statistic and arms, in this order: what is counted from the first moment on is not missed. */
+/**
+ * Records the statistic and arms, in this order: what is counted from the first moment on is not missed. An event whose
+ * statistic cannot be read does not start: how much it had counted by the first reading could not be told.
+ */
 export function host_event_start(event: PerfEvent): Failure | undefined {
   if (!isStopped(event)) return undefined
   // A stop without PERF_EF_UPDATE left its part to be folded in.
   host_event_update(event)
-  const e_data = to_event_data(event)
-  const count = e_data.counted?.get_event_count()
-  const failure = e_data.counted?.arm()
+  const { counted } = to_event_data(event)
+  const count = counted?.get_event_count()
+  const failure = counted && count === undefined ? unreadable(counted) : counted?.arm()
   if (failure) return failure
-  e_data.has_prev_count = count !== undefined
   event.hw.prev_count = count ?? 0n
   event.hw.state = 0
   return undefined

@@ -97,9 +97,7 @@ export class HostPmu extends StatisticPmu {
     if (selected instanceof Failure) return selected
     const vcpu = this.#options.vms.vcpuOf(task)
     if (vcpu) return this.#count(event, vcpu, selected)
-    if (!this.#countsZero(task)) return init.noVcpu(task.tid)
-    this.take(event, undefined, this.#host_event_destroy)
-    return undefined
+    return this.#zeroRefusal(task) ?? this.take(event, undefined, this.#host_event_destroy)
   }
 
   override refresher(target: RefreshTarget): Refresher | undefined {
@@ -139,17 +137,23 @@ export class HostPmu extends StatisticPmu {
     return selected instanceof Failure ? undefined : selected.event.refresher?.(vcpu)
   }
 
-  /** Whether the thread is one of a VM's process, so that `perf stat -p` gives the sum of the VM's vCPUs. */
-  #countsZero(task: Task): boolean {
-    return !this.#options.strict && this.#options.vms.ofProcess(task.tgid).length > 0
+  /** Why a thread that is no vCPU's counts no 0; one of a VM's process does: `perf stat -p` gives the VM's sum. */
+  #zeroRefusal({ tid, tgid }: Task): Failure | undefined {
+    const { strict, vms } = this.#options
+    const ofProcess = vms.ofProcess(tgid)
+    if (strict || ofProcess.length === 0) return init.noVcpu(tid)
+    const pending = ofProcess.flatMap(vm => vm.pending ?? [])
+    return pending.length > 0 ? init.vcpusPending(tgid, pending) : undefined
   }
 
   #count(event: PerfEvent, vcpu: Vcpu, selected: SelectedEvent<kvm_event_cb>): Failure | undefined {
     const { key, text, event: cb } = selected
     if (cb.has_event?.(vcpu) === false) return init.notCountedHere(text, vcpu.tid)
     if (!this.#options.sharing && this.#counted.has(key, vcpu)) return init.countedAlready(text, vcpu.tid)
-    this.take(event, this.#counted.add(event, key, vcpu, cb), this.#host_event_destroy)
-    return undefined
+    const counted = this.#counted.add(event, key, vcpu, cb)
+    const refusal = this.take(event, counted, this.#host_event_destroy)
+    if (refusal) this.#counted.remove(event, counted)
+    return refusal
   }
 }
 

@@ -27,6 +27,7 @@ export type KvmPmuOptions = Pick<
 
 /** The callbacks of one name: each vCPU is asked of its own VM's source. */
 const callbacks = (name: string, arming: Arming): kvm_event_cb => ({
+  name,
   get_event_count: vcpu => vcpu.vm.source.get_event_count(vcpu, name),
   configure_event: (vcpu, enable) => arming.configure_event(vcpu, name, enable),
   has_event: vcpu => servingSource(vcpu, name) !== undefined,

@@ -10,12 +10,15 @@ import type { VmChange } from './vm-list.js'
 import type { WholeVm } from './whole-vm.js'
 
 export class ProcessSum implements Counted {
+  readonly what: string
   readonly #vms = new Set<WholeVm>()
   /** Of VMs that have ended. */
   #ended = 0n
   #isArmed = false
 
-  constructor(vms: Iterable<WholeVm>) {
+  /** @param what for messages */
+  constructor(what: string, vms: Iterable<WholeVm>) {
+    this.what = what
     this.#vms = new Set(vms)
   }
 
@@ -28,10 +31,13 @@ export class ProcessSum implements Counted {
     return refreshAll([...this.#vms].map(({ refresher }) => refresher))
   }
 
-  get_event_count(): bigint {
-    let sum = this.#ended
-    for (const each of this.#vms) sum += each.get_event_count()
-    return BigInt.asUintN(64, sum)
+  get_event_count(): bigint | undefined {
+    let sum: bigint | undefined = this.#ended
+    for (const each of this.#vms) {
+      const count = each.get_event_count()
+      sum = sum === undefined || count === undefined ? undefined : sum + count
+    }
+    return sum === undefined ? undefined : BigInt.asUintN(64, sum)
   }
 
   arm(): Failure | undefined {
@@ -63,7 +69,7 @@ export class ProcessSum implements Counted {
   }
 
   #end(each: WholeVm): void {
-    this.#ended += each.get_event_count()
+    this.#ended += each.get_event_count() ?? each.total
     if (this.#isArmed) each.disarm()
     this.#vms.delete(each)
   }

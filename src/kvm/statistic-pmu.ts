@@ -2,13 +2,13 @@
  * What the PMUs `kvm` and `kvm_vm` have in common: whatever an event counts, a statistic of one vCPU or of a whole VM, it
  * is armed, stopped and folded in alike, as host-event.ts does.
  */
-import { Failure } from '../abi/errno.js'
+import { Failure, orThrow } from '../abi/errno.js'
 import { PERF_HES_STOPPED, PERF_HES_UPTODATE, PERF_PMU_CAP_NO_INTERRUPT } from '../abi/perf-event.js'
 import { log } from '../log.js'
 import type { PerfEvent } from '../perf/event.js'
 import type { AttributeGroup, Pmu, Refresher, RefreshTarget } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
-import type { Counted } from './counted.js'
+import { type Counted, unreadable } from './counted.js'
 import { EventNames } from './event-names.js'
 import * as host from './host-event.js'
 import { attributeRefusal } from './host-event-init.js'
@@ -44,7 +44,9 @@ export abstract class StatisticPmu implements Pmu {
   }
 
   add(event: PerfEvent, flags: number): Failure | undefined {
-    return host.host_event_add(event, flags)
+    const failure = host.host_event_add(event, flags)
+    // "No room" is an event's to wait for; what else keeps a source from counting is to be told to who reads.
+    return failure && failure.code !== 'ENOSPC' ? new Failure('EIO', failure.message) : failure
   }
 
   del(event: PerfEvent, _flags: number): void {
@@ -61,17 +63,27 @@ export abstract class StatisticPmu implements Pmu {
   }
 
   read(event: PerfEvent): void {
-    host.host_event_update(event)
+    orThrow(host.host_event_update(event))
   }
 
   eventRefresher(event: PerfEvent): Refresher | undefined {
     return host.to_event_data(event).counted?.refresher
   }
 
-  /** Has an event count this, or 0 where it is undefined; `destroy` ends it. */
-  protected take(event: PerfEvent, counted: Counted | undefined, destroy: (event: PerfEvent) => void): void {
+  /**
+   * Has an event count this, or 0 where it is undefined; `destroy` ends it. EIO where it cannot be read: that is seen
+   * here, unless the count is to be fetched first, as it is not for an event that is opened disabled.
+   */
+  protected take(
+    event: PerfEvent,
+    counted: Counted | undefined,
+    destroy: (event: PerfEvent) => void,
+  ): Failure | undefined {
+    const isAtHand = counted && !(event.attr.disabled && counted.refresher)
+    if (isAtHand && counted.get_event_count() === undefined) return unreadable(counted)
     event.pmu_private = new host.event_data(counted)
     event.hw.state = PERF_HES_STOPPED | PERF_HES_UPTODATE
     event.destroy = destroy
+    return undefined
   }
 }

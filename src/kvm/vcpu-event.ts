@@ -14,6 +14,8 @@ import type { Vcpu } from './vm.js'
 
 /** What the PMU asks of those who keep a statistic. Neither may block or call back. */
 export interface kvm_event_cb {
+  /** For messages; absent: the event's id. */
+  readonly name?: string
   /** The statistic now, or when it was last kept; undefined where it cannot be read. */
   get_event_count(vcpu: Vcpu): bigint | undefined
   /** Has the statistic kept, or no longer; a Failure where it cannot be. */
@@ -36,6 +38,10 @@ export class VcpuEvent implements Counted {
     this.event_id = event_id
     this.vcpu = vcpu
     this.#cb = cb
+  }
+
+  get what(): string {
+    return `Event "${this.#cb.name ?? this.event_id}" of vCPU thread ${this.vcpu.tid}`
   }
 
   get refresher(): Refresher | undefined {

@@ -15,6 +15,7 @@ import type { Arming } from './arming.js'
 import { format_attr_bucket, format_attr_event, format_attr_reason, format_attr_vm } from './attributes.js'
 import { EventNames } from './event-names.js'
 import * as host from './host-event.js'
+import { vcpusPending } from './host-event-init.js'
 import { ProcessSum } from './process-sum.js'
 import { servingSource } from './serving-source.js'
 import { StatisticPmu } from './statistic-pmu.js'
@@ -88,11 +89,17 @@ export class VmPmu extends StatisticPmu {
     const vms = this.#options.vms.ofProcess(process.tgid)
     if (vms.length === 0) return noVm(process.tgid)
     const counted = vms.map(vm => this.#whole(vm, statistic))
-    if (!counted.every(each => each !== undefined)) return notCountedThere(statistic, process.tgid)
-    const sum = process.isCounting ? new ProcessSum(counted) : undefined
-    this.take(event, sum, this.#end)
-    if (sum) this.#live.set(event, sum)
-    return undefined
+    if (!counted.every(each => each !== undefined)) {
+      const pending = vms.flatMap(vm => vm.pending ?? [])
+      return pending.length > 0
+        ? vcpusPending(process.tgid, pending)
+        : notCountedThere(statistic, process.tgid)
+    }
+    const what = `Event "${statistic}" of process ${process.tgid}`
+    const sum = process.isCounting ? new ProcessSum(what, counted) : undefined
+    const refusal = this.take(event, sum, this.#end)
+    if (sum && !refusal) this.#live.set(event, sum)
+    return refusal
   }
 
   override refresher(target: RefreshTarget): Refresher | undefined {
@@ -109,11 +116,9 @@ export class VmPmu extends StatisticPmu {
   /** A statistic of one VM, or undefined where it has none of this name. */
   #whole(vm: Vm, statistic: string): WholeVm | undefined {
     const { arming } = this.#options
-    if (isSummed(vm, statistic)) {
-      // A sum that leaves a vCPU out is none.
-      if (!vm.vcpus.every(vcpu => servingSource(vcpu, statistic))) return undefined
+    // A sum that leaves a vCPU out is none.
+    if (isSummed(vm, statistic) && vm.vcpus.every(vcpu => servingSource(vcpu, statistic)))
       return new VcpuSum(vm, { event: statistic, arming, isFresh: this.#freshness(vm) })
-    }
     const isKept = vm.whole?.events.some(({ name }) => name === statistic)
     return isKept ? new VmStatistic(vm, statistic) : undefined
   }

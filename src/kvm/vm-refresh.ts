@@ -31,9 +31,12 @@ export class VmRefresh {
     const process = to_vm(target.attr.config1) || tid
     if (process <= 0) return undefined
     const vms = this.#vms.ofProcess(process)
-    if (vms.length === 0)
-      // A vCPU's thread is known, and none that counts.
-      return this.#vms.vcpuOnThread(tid) ? undefined : this.#asked.next(target, [this.#scan])
+    // A vCPU's thread is known, and none that counts.
+    if (vms.length === 0 && this.#vms.vcpuOnThread(tid)) return undefined
+    if (vms.length === 0 || vms.some(({ pending = [] }) => pending.length > 0)) {
+      const scan = this.#asked.next(target, [this.#scan])
+      if (scan || vms.length === 0) return scan
+    }
     // An event that is opened disabled reads no count before it is enabled.
     if (target.attr.disabled || statistic === undefined) return undefined
     const refreshers = vms.flatMap(vm =>

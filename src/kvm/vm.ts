@@ -26,6 +26,8 @@ export interface Vm {
   /** False for the simulated guest. */
   readonly isReal: boolean
   readonly vcpus: readonly Vcpu[]
+  /** Numbers of further vCPUs that are there and whose threads cannot be told yet; absent: there are none. */
+  readonly pending?: readonly number[]
   readonly source: CountSource
   /** Where statistics of the VM as a whole come from, where anything gives them. */
   readonly whole?: WholeSource | undefined
@@ -66,13 +68,16 @@ export interface CountSource {
   readonly events: readonly EventDescription[]
   /** Its histograms, where it has any. */
   readonly histograms?: readonly HistogramDescription[]
-  /** The statistic's value now (or in the last snapshot, where there is a refresher); undefined: it cannot be read. */
+  /**
+   * The statistic's value now (or in the last snapshot, where there is a refresher); undefined: it cannot be read, and
+   * whoever asks gets EIO. Where the VM has ended, or counting was switched off, the last value stays.
+   */
   get_event_count(vcpu: Vcpu, event: string): bigint | undefined
   /** Switches counting on or off for this vCPU, or says why not; a source that always counts does nothing. */
   configure_event(vcpu: Vcpu, event: string, enable: boolean): Failure | undefined
   /** Present where counts must be fetched before get_event_count is current. */
   readonly refresher?: Refresher | undefined
-  /** Whether it counts this event of this very vCPU; absent: it counts all its events of every vCPU. */
+  /** Whether it counts this event of this very vCPU and can read it now; absent: it counts all its events of every vCPU. */
   canCount?(vcpu: Vcpu, event: string): boolean
   /** Why it cannot count what it should: what, why, what to do. */
   readonly problem?: string | undefined
@@ -93,6 +98,8 @@ export interface WholeSource {
   readonly events: readonly EventDescription[]
   /** As CountSource.get_event_count(), of the VM. */
   get_event_count(event: string): bigint | undefined
-  readonly refresher?: Refresher
+  readonly refresher?: Refresher | undefined
+  /** The sources it is put together from, the best first; absent: it is one. */
+  readonly parts?: readonly WholeSource[]
   close(): void
 }

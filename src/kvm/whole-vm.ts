@@ -16,9 +16,10 @@ import { isDescribed, servingSource } from './serving-source.js'
 import type { Vcpu, Vm } from './vm.js'
 
 /** A statistic of one VM. */
-export interface WholeVm extends Counted {
+export interface WholeVm extends Omit<Counted, 'what'> {
   readonly vm: Vm
-  get_event_count(): bigint
+  /** What it has counted as far as that is known. */
+  readonly total: bigint
   /** The VM's vCPUs have changed; those that went can still be read. */
   update(gone: readonly Vcpu[]): void
 }
@@ -39,9 +40,12 @@ export class VmStatistic implements WholeVm {
     return this.vm.whole?.refresher
   }
 
-  get_event_count(): bigint {
-    this.#followed.follow(this.vm.whole?.get_event_count(this.#event))
+  get total(): bigint {
     return this.#followed.total
+  }
+
+  get_event_count(): bigint | undefined {
+    return this.#followed.follow(this.vm.whole?.get_event_count(this.#event)) ? this.total : undefined
   }
 
   arm(): undefined {}
@@ -49,8 +53,9 @@ export class VmStatistic implements WholeVm {
   update(): void {}
 }
 
-/** Whether a statistic of this VM, a bucket of a histogram included, is the sum over its vCPUs. */
-export const isSummed = ({ source }: Vm, statistic: string): boolean => isDescribed(source, statistic)
+/** Whether a statistic of this VM, a bucket of a histogram included, is the sum over its vCPUs, all of which are known. */
+export const isSummed = ({ source, pending = [] }: Vm, statistic: string): boolean =>
+  pending.length === 0 && isDescribed(source, statistic)
 
 /** What a sum over vCPUs needs besides the VM. */
 export interface SumOptions {
@@ -79,11 +84,16 @@ export class VcpuSum implements WholeVm {
     return refreshAll(this.vm.vcpus.map(vcpu => servingSource(vcpu, this.#options.event)?.refresher))
   }
 
-  get_event_count(): bigint {
-    for (const vcpu of this.vm.vcpus) this.#follow(vcpu)
+  get total(): bigint {
     let sum = 0n
     for (const { total } of this.#parts.values()) sum += total
     return BigInt.asUintN(64, sum)
+  }
+
+  get_event_count(): bigint | undefined {
+    // Each is followed, whether or not another can be: the sum is short of none.
+    const followed = this.vm.vcpus.map(vcpu => this.#follow(vcpu))
+    return followed.every(Boolean) ? this.total : undefined
   }
 
   arm(): Failure | undefined {
@@ -121,8 +131,8 @@ export class VcpuSum implements WholeVm {
     return this.vm.source.get_event_count(vcpu, this.#options.event)
   }
 
-  #follow(vcpu: Vcpu): void {
-    this.#parts.get(vcpu.id)?.follow(this.#read(vcpu))
+  #follow(vcpu: Vcpu): boolean {
+    return this.#parts.get(vcpu.id)?.follow(this.#read(vcpu)) ?? false
   }
 
   #armOne(vcpu: Vcpu): Failure | undefined {

@@ -6,10 +6,8 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { ErrnoError } from '../abi/errno.js'
-import { O_CLOEXEC, O_RDONLY } from '../abi/fs.js'
 import { log } from '../log.js'
 import { detachedMount } from './detached-mount.js'
-import { open } from './libc.js'
 
 const MOUNTED = '/sys/kernel/debug/kvm'
 
@@ -25,6 +23,9 @@ function kvmFolder(): string | undefined {
     return undefined
   }
 }
+
+/** A whole file by read(2): those of KVM's have no pread(2), and give what they hold once for each open(2). */
+export const readText = (path: string): string => readFileSync(path, 'latin1')
 
 function unlessGone<T>(look: () => T, nothing: T): T {
   try {
@@ -45,11 +46,7 @@ export function debugfsView(counts: ReadonlySet<string>) {
   return {
     counts,
     names: (folder: string): string[] => unlessGone(() => readdirSync(`${root}/${folder}`), []),
-    read: (path: string): string | undefined =>
-      unlessGone(() => readFileSync(`${root}/${path}`, 'latin1'), undefined),
+    read: (path: string): string | undefined => unlessGone(() => readText(`${root}/${path}`), undefined),
     pathOf: (folder: string) => `${root}/${folder}`,
   }
 }
-
-/** open(2) for reading. */
-export const openToRead = (path: string): number => open(path, O_RDONLY | O_CLOEXEC)

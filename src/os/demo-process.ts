@@ -123,7 +123,7 @@ export class DemoProcess {
       }))
       const vm = { tgid: pid, startTime: startTime(pid), isReal: kind === 'kvm', vcpus: described }
       const whole =
-        vmStatsFd === undefined ? {} : { whole: { source: 'stats', statsFd: take(vmStatsFd) } as const }
+        vmStatsFd === undefined ? {} : { whole: [{ source: 'stats', statsFd: take(vmStatsFd) }] as const }
       return {
         key: `demo-${pid}-${vm.startTime}`,
         name: 'demo',

@@ -36,7 +36,8 @@ export interface CountedEvent<Target> {
   readonly scale?: string
   /**
    * The statistic's value now, which only grows, from whatever origin. Undefined, or a thrown ENOENT or ESRCH: it
-   * cannot be read any more, and an event keeps the count that it has. It must not block.
+   * cannot be read. A read is EIO then, and the next one that can be has it all; where a thread has ended, its events
+   * keep the counts that they have. It must not block.
    */
   count(target: Target): bigint | undefined
 }
@@ -60,8 +61,8 @@ interface Scope<Target> {
 interface Counter {
   readonly name: string
   value(): bigint | undefined
-  /** The value that is folded in already; undefined: none could be read since the event was started. */
-  last: bigint | undefined
+  /** The value that is folded in already. */
+  last: bigint
 }
 
 const FIT_NAME = /^[a-z_][a-z0-9_]*$/i
@@ -81,21 +82,30 @@ function valueNow<Target>(event: CountedEvent<Target>, target: Target): bigint |
   }
 }
 
-function fold(event: PerfEvent): void {
+/** Folds in what was counted since the last time; false where that cannot be read: the next time has it all. */
+function fold(event: PerfEvent): boolean {
   const counter = event.pmu_private as Counter
   const value = counter.value()
-  if (value === undefined) return
-  if (counter.last !== undefined) event.count = wrap64(event.count + countBetween(counter.last, value))
+  if (value === undefined) return false
+  event.count = wrap64(event.count + countBetween(counter.last, value))
   counter.last = value
+  return true
 }
+
+const unreadable = ({ pmu, pmu_private }: PerfEvent): string =>
+  `Event "${(pmu_private as Counter).name}" of PMU "${pmu.name}" cannot be read now`
 
 const isStopped = ({ hw }: PerfEvent): boolean => (hw.state & PERF_HES_STOPPED) !== 0
 
-function start(event: PerfEvent): void {
-  if (!isStopped(event)) return
+/** An event begins at a value that was read: what came before the first one that can be is not known. */
+function start(event: PerfEvent): Failure | undefined {
+  if (!isStopped(event)) return undefined
   const counter = event.pmu_private as Counter
-  counter.last = counter.value()
+  const value = counter.value()
+  if (value === undefined) return new Failure('EIO', unreadable(event))
+  counter.last = value
   event.hw.state = 0
+  return undefined
 }
 
 /** What happens from now on is not counted, whether or not the last value can be read. */
@@ -136,20 +146,23 @@ function countingPmu<Target>(made: CountingPmu<Target>, scope: Scope<Target>): P
       event.pmu_private = {
         name: counted.name,
         value: () => valueNow(counted, target),
-        last: undefined,
+        last: 0n,
       } satisfies Counter
       event.hw.state = PERF_HES_STOPPED | PERF_HES_UPTODATE
       return undefined
     },
     add(event, flags) {
-      if (flags & PERF_EF_START) start(event)
-      return undefined
+      return flags & PERF_EF_START ? start(event) : undefined
     },
     del: stop,
-    start,
+    start: event => {
+      start(event)
+    },
     stop,
     read: event => {
-      if (!isStopped(event)) fold(event)
+      if (isStopped(event) || fold(event)) return
+      // The thread may have ended since the core has looked: then the last count stays.
+      if (!event.hw.target?.isExited) throw new ErrnoError('EIO', unreadable(event))
     },
   }
 }

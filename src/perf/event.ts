@@ -6,6 +6,7 @@
  * it is removed; afterwards its totals stand still.
  */
 
+import type { Failure } from '../abi/errno.js'
 import {
   PERF_ATTACH_TASK,
   PERF_EVENT_STATE_ACTIVE,
@@ -95,6 +96,8 @@ export class PerfEvent {
   /** u64, wraps. The PMU folds into it. */
   count = 0n
   state: EventState
+  /** Why its count could not be had when its PMU was asked last: EIO; undefined: it could be. */
+  failure: Failure | undefined = undefined
   /** Context time of the last update of the totals. */
   tstamp = 0n
   total_time_enabled = 0n
@@ -142,8 +145,9 @@ export class PerfEvent {
     return this.attr.sample_period !== 0n
   }
 
+  /** One that is to count and cannot be read is shown as in error: its state alone would pass for that of a count. */
   get stateName(): StateName {
-    return stateNames[this.state]
+    return this.isEnabled && this.failure ? 'error' : stateNames[this.state]
   }
 }
 

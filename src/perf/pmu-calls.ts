@@ -2,7 +2,7 @@
  * How the core calls a PMU. The callbacks are not to throw; one that does is a defect of that PMU, which is logged
  * and must not leave the core's lists half changed.
  */
-import { Failure } from '../abi/errno.js'
+import { ErrnoError, Failure } from '../abi/errno.js'
 import { PERF_EF_START } from '../abi/perf-event.js'
 import { log } from '../log.js'
 import type { PerfEvent } from './event.js'
@@ -34,9 +34,11 @@ export function callDestroy(event: PerfEvent): void {
 
 export function callAdd(event: PerfEvent): Failure | undefined {
   const { pmu } = event
-  return whileDisabled(pmu, () =>
+  const failure = whileDisabled(pmu, () =>
     guarded(pmu, 'add', () => pmu.add(event, PERF_EF_START), broken(pmu, 'add')),
   )
+  event.failure = failure?.code === 'EIO' ? failure : undefined
+  return failure
 }
 
 export function callDel(event: PerfEvent): void {
@@ -55,8 +57,15 @@ export function callStop(event: PerfEvent, flags: number): void {
 /** Has the count folded in. The kernel's callback cannot fail; one that throws must not pass for a count. */
 export function callRead(event: PerfEvent): Failure | undefined {
   const { pmu } = event
-  const read = (): undefined => pmu.read(event) as undefined
-  return guarded<Failure | undefined>(pmu, 'read', read, broken(pmu, 'read'))
+  try {
+    pmu.read(event)
+    event.failure = undefined
+  } catch (error) {
+    log.perf('pmu %s: read threw: %O', pmu.name, error)
+    const isAnswer = error instanceof ErrnoError && error.code === 'EIO'
+    event.failure = isAnswer ? new Failure('EIO', error.message) : broken(pmu, 'read')
+  }
+  return event.failure
 }
 
 export function callCheckPeriod(event: PerfEvent, value: bigint): Failure | undefined {

@@ -57,14 +57,17 @@ export interface Pmu {
 
   /** Refuses with a Failure (ENOENT: not mine), or sets hw state, `pmu_private` and `destroy`. */
   event_init(event: PerfEvent): Failure | undefined
-  /** Places the event; with PERF_EF_START it begins to count. A Failure means there is no room. */
+  /**
+   * Places the event; with PERF_EF_START it begins to count. A Failure means there is no room, and it waits; EIO means
+   * that its count cannot be had, and who reads it is told so.
+   */
   add(event: PerfEvent, flags: number): Failure | undefined
   /** Takes it off again, its count folded in. */
   del(event: PerfEvent, flags: number): void
   start(event: PerfEvent, flags: number): void
   /** With PERF_EF_UPDATE the count is folded in. */
   stop(event: PerfEvent, flags: number): void
-  /** Folds the count in without stopping. */
+  /** Folds the count in without stopping. Throws EIO where it cannot be read now: the next read is to have it all. */
   read(event: PerfEvent): void
 
   pmu_enable?(): void

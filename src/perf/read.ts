@@ -8,6 +8,7 @@ import { ErrnoError, type Failure, orThrow } from '../abi/errno.js'
 import {
   PERF_EVENT_STATE_ACTIVE,
   PERF_EVENT_STATE_ERROR,
+  PERF_EVENT_STATE_INACTIVE,
   PERF_FORMAT_GROUP,
   PERF_FORMAT_ID,
   PERF_FORMAT_LOST,
@@ -37,17 +38,23 @@ export function readSize(read_format: bigint, nr_siblings: number): number {
   return U64 * (isGroup ? 1 + times + (nr_siblings + 1) * one : times + one)
 }
 
+/** Why an event that is to count is not placed, where that is more than a lack of room: its group is placed whole. */
+function refusalOf(event: PerfEvent): Failure | undefined {
+  if (event.state !== PERF_EVENT_STATE_INACTIVE) return undefined
+  return groupOf(event).find(member => member.isEnabled && member.failure)?.failure
+}
+
 /**
  * Brings count and times of one event up to date; its thread's exit is settled already, as each asks the kernel.
  *
- * @throws {ErrnoError} EIO when its PMU's callback threw
+ * @throws {ErrnoError} EIO when its PMU cannot read the count, or its callback threw
  */
 export function perf_event_read(event: PerfEvent): void {
   atOnce(event, () => {
     retry(event)
     if (event.isEnabled) updateTime(event)
   })
-  if (event.state === PERF_EVENT_STATE_ACTIVE) orThrow(callRead(event))
+  orThrow(event.state === PERF_EVENT_STATE_ACTIVE ? callRead(event) : refusalOf(event))
 }
 
 /** The same for a whole group, read by its PMU at one moment. */
@@ -57,6 +64,7 @@ function readGroup(leader: PerfEvent): void {
     retry(leader)
     for (const event of members) if (event.isEnabled) updateTime(event)
   })
+  orThrow(refusalOf(leader))
   if (leader.state !== PERF_EVENT_STATE_ACTIVE) return
   let failure: Failure | undefined
   const readMembers = () => {
@@ -116,7 +124,7 @@ function groupValues(event: PerfEvent): bigint[] {
  * Reads an event into a buffer of `size` bytes: exactly what its `read_format` says, fresh each time.
  *
  * @returns no bytes for a pinned event that found no room
- * @throws {ErrnoError} ENOSPC when the buffer is too small for the group as it is now
+ * @throws {ErrnoError} ENOSPC when the buffer is too small for the group as it is now, EIO when a count cannot be read
  */
 export function perf_read(event: PerfEvent, size: number): Uint8Array {
   settle(event)

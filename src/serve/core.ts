@@ -15,7 +15,7 @@ import { VmList } from '../kvm/vm-list.js'
 import { VmPmu } from '../kvm/vm-pmu.js'
 import { knownAttrSize } from '../os/attr-size.js'
 import { credentialsOf } from '../os/credentials.js'
-import { openToRead } from '../os/debugfs.js'
+import { readText } from '../os/debugfs.js'
 import { firstOnlineCpu, LinuxHost } from '../os/host.js'
 import { hostPmus } from '../os/host-pmus.js'
 import { close, pread } from '../os/libc.js'
@@ -87,7 +87,7 @@ export class Core {
     this.#guests = new GuestsCore({
       vms,
       post: send,
-      files: { pread, close, openToRead },
+      files: { pread, close, readText },
       tracepoints: options.tracepoints && { catalogue: options.tracepoints, counters: tracepointCounters },
     })
     const tell: Report = (what, error) => report(`${what} failed: ${textOf(error)}`)

@@ -1,7 +1,8 @@
 /**
- * The guests of a mount, in the main thread: discovery, QMP, and the demo guest where nothing else can be counted.
+ * The guests of a mount, in the main thread: discovery, QMP, and the demo guest where there is no VM.
  * What is found before the mount is served waits for it.
  */
+import { ErrnoError } from '../abi/errno.js'
 import { knownCounts } from '../kvm/event-table.js'
 import { log } from '../log.js'
 import { debugfsView } from '../os/debugfs.js'
@@ -19,8 +20,8 @@ import type { Served } from './served.js'
 
 /** What the command line says about guests. */
 export interface GuestsOptions {
-  readonly source: 'auto' | 'qmp' | 'stats' | 'tracepoint' | 'demo'
-  /** Whether `auto` starts the demo guest where nothing else can be counted; it does where this is not given. */
+  readonly source: 'auto' | 'qmp' | 'stats' | 'tracepoint' | 'debugfs' | 'demo'
+  /** Whether `auto` starts the demo guest where there is no VM; it does where this is not given. */
   readonly demoIfNone?: boolean
   readonly qmp: readonly string[]
   /** Milliseconds that a guest may take to answer. */
@@ -43,10 +44,16 @@ export class Guests {
   #served: Served | undefined
   #demo: DemoProcess | undefined
 
-  /** @param tracepoints what they can count; undefined where they are not to be used */
+  /**
+   * @param tracepoints what they can count; undefined where they are not to be used
+   * @throws {ErrnoError} EOPNOTSUPP when debugfs alone was asked for, and cannot be read
+   */
   constructor(options: GuestsOptions, tracepoints: TracepointCatalogue | undefined) {
     this.#options = options
     const { source, qmp, fetchTimeout, scanInterval } = options
+    const debugfs = debugfsView(knownCounts)
+    if (source === 'debugfs' && !debugfs)
+      throw new ErrnoError('EOPNOTSUPP', 'Cannot count by debugfs: it cannot be mounted; run pmufs as root')
     // The demo guest is offered by the name that it has here: discovery is not to find it a second time.
     const view = {
       ...procView,
@@ -58,7 +65,7 @@ export class Guests {
         descriptors,
         connect: connectSocket,
         timers: systemTimers,
-        debugfs: debugfsView(knownCounts),
+        debugfs,
         watch: handlers => new LinuxVmWatch(handlers),
       },
       {
@@ -72,12 +79,11 @@ export class Guests {
     )
   }
 
-  /** Looks for guests, and starts the demo guest where it is asked for or nothing else can be counted. */
+  /** Looks for guests, and starts the demo guest where it is asked for or there is no VM. */
   async start(): Promise<void> {
     const { source, demoIfNone = true } = this.#options
     if (source !== 'demo') await this.#main.start()
-    if (source === 'demo' || (source === 'auto' && demoIfNone && this.#main.vms.length === 0))
-      await this.#startDemo()
+    if (source === 'demo' || (source === 'auto' && demoIfNone && !this.#main.isAnyVm)) await this.#startDemo()
   }
 
   /** What the core is to be told first. */
@@ -110,8 +116,9 @@ export class Guests {
     await this.#demo?.stop()
   }
 
-  #describe({ name, tgid, vcpus, source }: VmDescription): string {
-    const text = `${name ?? `pid-${tgid}`}: process ${tgid}, ${plural(vcpus.length, 'vCPU')}, source ${source}`
+  #describe({ name, tgid, vcpus, pending = [], source }: VmDescription): string {
+    const count = plural(vcpus.length + pending.length, 'vCPU')
+    const text = `${name ?? `pid-${tgid}`}: process ${tgid}, ${count}, source ${source}`
     if (tgid !== this.#demo?.ready.pid) return text
     const { kind, reason } = this.#demo.ready
     if (kind === 'kvm') return `${text} (the built-in demo guest)`

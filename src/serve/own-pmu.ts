@@ -6,7 +6,7 @@
  * about an event whose type belongs to none. Callbacks that wait for a refresh are not passed on: a program's module
  * has nothing in this thread that could answer them.
  */
-import { Failure } from '../abi/errno.js'
+import { ErrnoError, Failure } from '../abi/errno.js'
 import type { PerfEvent } from '../perf/event.js'
 import type { Pmu as CorePmu } from '../perf/pmu.js'
 import type { Report } from '../sources/own/guarded-counts.js'
@@ -125,7 +125,9 @@ export class OwnPmu implements CorePmu {
     try {
       return call()
     } catch (error) {
-      this.#report(`PMU "${this.name}": ${callback}`, error)
+      // A PMU's read has no other way to say that a count cannot be read: who reads is told, and nothing is broken.
+      const isAnswer = callback === 'read' && error instanceof ErrnoError && error.code === 'EIO'
+      if (!isAnswer) this.#report(`PMU "${this.name}": ${callback}`, error)
       throw error
     }
   }

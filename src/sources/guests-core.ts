@@ -6,10 +6,12 @@ import { Failure } from '../abi/errno.js'
 import type { CountSource, Vm, WholeSource } from '../kvm/vm.js'
 import type { Refresher } from '../perf/pmu.js'
 import { ComposedSource } from './composed-source.js'
+import { ComposedWhole } from './composed-whole.js'
 import { type DebugfsFiles, DebugfsWhole } from './debugfs/debugfs-whole.js'
 import { LiveVm } from './live-vm.js'
 import type { CountScope, ToCore, ToMain, VmCounts, VmDescription, WholeDescription } from './messages.js'
 import { QmpSource, QmpWhole } from './qmp/qmp-source.js'
+import type { StatsFiles } from './stats/held-stats.js'
 import { StatsSource, StatsWhole } from './stats/stats-source.js'
 import { Tickets } from './tickets.js'
 import type { TracepointCatalogue } from './tracepoint/catalogue.js'
@@ -27,7 +29,7 @@ export interface GuestList {
 /** What the core's side needs. */
 export interface GuestsCoreOptions {
   readonly vms: GuestList
-  readonly files: DebugfsFiles
+  readonly files: StatsFiles & DebugfsFiles
   /** What tracepoints can count, and what counts them; absent: they are not to be used. */
   readonly tracepoints?:
     | { readonly catalogue: TracepointCatalogue; readonly counters: TracepointCounters }
@@ -39,12 +41,17 @@ interface Guest {
   readonly vm: LiveVm
   /** What gives its statistics, the first of the VM's sources. */
   readonly statistics: StatsSource | QmpSource
-  /** What `vm.whole` was made from, as text. */
-  wholeText: string
+  /** The sources of `vm.whole` by what they were made from, the best first. */
+  wholes: ReadonlyMap<string, WholeSource>
 }
 
 /** Tells one description from another: a descriptor of ours or a path names what it names for as long as it is told. */
-const textOf = (whole: WholeDescription | undefined): string => JSON.stringify(whole ?? null)
+const textOf = (whole: WholeDescription): string => JSON.stringify(whole)
+
+function joined(wholes: Guest['wholes']): WholeSource | undefined {
+  const [first, ...others] = wholes.values()
+  return first && others.length > 0 ? new ComposedWhole([first, ...others]) : first
+}
 
 type Handlers = { readonly [K in ToCore['kind']]: (message: Extract<ToCore, { kind: K }>) => void }
 
@@ -95,8 +102,9 @@ export class GuestsCore {
     if (this.#guests.has(description.key)) return
     const statistics = this.#statisticsOf(description)
     const vm = new LiveVm(description, new ComposedSource([statistics, ...this.#tracepointsOf(description)]))
-    vm.whole = this.#wholeOf(description)
-    this.#guests.set(description.key, { vm, statistics, wholeText: textOf(description.whole) })
+    const wholes = this.#wholesOf(description, new Map())
+    vm.whole = joined(wholes)
+    this.#guests.set(description.key, { vm, statistics, wholes })
     this.#options.vms.add(vm)
   }
 
@@ -111,31 +119,36 @@ export class GuestsCore {
     return tracepoints && isReal ? [new TracepointSource(tracepoints.catalogue, tracepoints.counters)] : []
   }
 
-  #wholeOf({ key, whole }: VmDescription): WholeSource | undefined {
+  /** The sources of the VM as a whole: those that there were, as far as they are wanted still, and new ones. */
+  #wholesOf({ key, whole = [] }: VmDescription, before: Guest['wholes']): Guest['wholes'] {
+    return new Map(whole.map(one => [textOf(one), before.get(textOf(one)) ?? this.#wholeOf(key, one)]))
+  }
+
+  #wholeOf(key: string, whole: WholeDescription): WholeSource {
     const { files } = this.#options
-    if (whole?.source === 'stats') return new StatsWhole(files, whole.statsFd)
-    if (whole?.source === 'debugfs') return new DebugfsWhole(files, whole.path, whole.events)
-    return whole && new QmpWhole({ key, events: whole.events, tickets: this.#tickets })
+    if (whole.source === 'stats') return new StatsWhole(files, whole.statsFd)
+    if (whole.source === 'debugfs') return new DebugfsWhole(files, whole.path, whole.events)
+    return new QmpWhole({ key, events: whole.events, tickets: this.#tickets })
   }
 
   #update(guest: Guest | undefined, scope: CountScope, counts: VmCounts): void {
-    const source = scope === 'vm' ? guest?.vm.whole : guest?.statistics
-    if (source instanceof QmpSource || source instanceof QmpWhole) source.update(counts)
+    const sources = scope === 'vm' ? guest?.wholes.values() : guest && [guest.statistics]
+    for (const source of sources ?? [])
+      if (source instanceof QmpSource || source instanceof QmpWhole) source.update(counts)
   }
 
   #change(description: VmDescription): void {
     const guest = this.#guests.get(description.key)
     if (!guest) return
-    const { whole } = guest.vm
-    const wholeText = textOf(description.whole)
-    const isReplaced = wholeText !== guest.wholeText
-    if (isReplaced) guest.vm.whole = this.#wholeOf(description)
-    guest.wholeText = wholeText
-    guest.vm.update(description.vcpus)
-    // The list first: events on vCPUs that went take their last counts from descriptors that are closed then.
+    const { wholes } = guest
+    guest.wholes = this.#wholesOf(description, wholes)
+    guest.vm.whole = joined(guest.wholes)
+    guest.vm.update(description)
+    // Who listens to the list reads the last counts of vCPUs that went and the first ones of those that came.
+    if (guest.statistics instanceof StatsSource) guest.statistics.take(description.vcpus)
     this.#options.vms.update(guest.vm)
     if (guest.statistics instanceof StatsSource) guest.statistics.update(description.vcpus)
-    if (isReplaced) whole?.close()
+    for (const [text, whole] of wholes) if (!guest.wholes.has(text)) whole.close()
   }
 
   #remove(key: string): void {

@@ -37,7 +37,7 @@ export interface GuestsMachine {
 /** What to count, and how. */
 export interface GuestsMainOptions {
   /** `demo` counts what offer() brings and the one process given, by its statistics. */
-  readonly source: 'auto' | 'qmp' | 'stats' | 'tracepoint' | 'demo'
+  readonly source: 'auto' | 'qmp' | 'stats' | 'tracepoint' | 'debugfs' | 'demo'
   /** Whether tracepoints can count here. */
   readonly tracepoints?: boolean
   /** Paths of QMP sockets. */
@@ -69,6 +69,7 @@ export class GuestsMain {
   #told = new Map<string, { readonly vm: VmDescription; readonly text: string }>()
   #found: readonly VmDescription[] = []
   #uncounted: readonly Uncounted[] = []
+  #isAnyFound = false
   #lookCount = 0
   #keyCount = 0
   #isThorough = true
@@ -83,7 +84,12 @@ export class GuestsMain {
     this.#options = options
     this.#watchVms = watch
     this.#eagerLooks = new EagerLooks(timers, this.#periodMs, () => this.#looks.request(() => {}))
-    const countable = { stats: options.source !== 'tracepoint', threads: options.tracepoints ?? false }
+    const isOnly = (source: GuestsMainOptions['source']) => options.source === source
+    const countable = {
+      stats: !isOnly('tracepoint') && !isOnly('debugfs'),
+      threads: options.tracepoints ?? false,
+      debugfs: isOnly('auto') || isOnly('debugfs'),
+    }
     this.#stats = new StatsGuests({ ...machine, countable })
     const usesQmp = options.source === 'auto' || options.source === 'qmp'
     const timeoutMs = options.timeoutMs ?? FETCH_TIMEOUT_MS
@@ -94,6 +100,11 @@ export class GuestsMain {
   /** The VMs that are counted. */
   get vms(): readonly VmDescription[] {
     return [...this.#told.values()].map(({ vm }) => vm)
+  }
+
+  /** Whether there is any VM on this machine, counted or not. */
+  get isAnyVm(): boolean {
+    return this.#told.size > 0 || this.#isAnyFound
   }
 
   /** What was found and cannot be counted, and why. */
@@ -193,6 +204,7 @@ export class GuestsMain {
       const found = await this.#stats.look(isThorough, tgid => this.#accepts(tgid) && !qmp.has(tgid))
       this.#found = found.vms
       this.#uncounted = found.uncounted
+      this.#isAnyFound = found.isAny
       for (const { tgid, source } of found.vms) if (source === 'stats') served.add(tgid)
     }
     await Promise.all(this.#sockets.map(socket => socket.look(tgid => served.has(tgid))))
@@ -242,8 +254,8 @@ export class GuestsMain {
 }
 
 /** A text that changes when a VM's vCPUs do, or where its own counts come from. */
-const textOf = ({ vcpus, whole }: VmDescription): string =>
+const textOf = ({ vcpus, pending, whole }: VmDescription): string =>
   [
     ...vcpus.map(({ id, tid, startTime, statsFd }) => `${id} ${tid} ${startTime} ${statsFd}`),
-    JSON.stringify(whole),
+    JSON.stringify([pending, whole]),
   ].join('\n')

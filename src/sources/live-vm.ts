@@ -20,7 +20,7 @@ const isSame = (vcpu: LiveVcpu, description: VcpuDescription): boolean =>
   vcpu.hasStats === hasStats(description)
 
 /** What is known of a VM wherever it was found. */
-type LivingVm = Pick<VmDescription, 'name' | 'tgid' | 'startTime' | 'isReal' | 'vcpus'>
+type LivingVm = Pick<VmDescription, 'name' | 'tgid' | 'startTime' | 'isReal' | 'vcpus' | 'pending'>
 
 export class LiveVm implements Vm {
   readonly name: string
@@ -29,6 +29,7 @@ export class LiveVm implements Vm {
   readonly isReal: boolean
   readonly source: CountSource
   whole: WholeSource | undefined
+  pending: readonly number[] = []
   #vcpus: readonly LiveVcpu[] = []
 
   constructor(description: LivingVm, source: CountSource) {
@@ -38,15 +39,16 @@ export class LiveVm implements Vm {
     this.startTime = description.startTime
     this.isReal = description.isReal
     this.source = source
-    this.update(description.vcpus)
+    this.update(description)
   }
 
   get vcpus(): readonly Vcpu[] {
     return this.#vcpus
   }
 
-  /** Takes in which vCPUs there are; one whose thread is the same stays the same object. */
-  update(vcpus: readonly VcpuDescription[]): void {
+  /** Takes in which vCPUs there are, known and pending; one whose thread is the same stays the same object. */
+  update({ vcpus, pending = [] }: Pick<LivingVm, 'vcpus' | 'pending'>): void {
+    this.pending = pending
     this.#vcpus = vcpus.map(
       description =>
         this.#vcpus.find(vcpu => isSame(vcpu, description)) ?? {

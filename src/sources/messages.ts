@@ -22,15 +22,20 @@ export interface VmDescription {
   readonly tgid: number
   readonly startTime: bigint
   readonly isReal: boolean
-  /** What gives its statistics; `tracepoint`: nothing does, and only its tracepoints can be counted. */
-  readonly source: 'stats' | 'qmp' | 'tracepoint'
+  /**
+   * What gives its vCPUs' statistics; `tracepoint`: nothing does, and only its tracepoints can be counted; `debugfs`: its
+   * vCPUs are not counted at all, only the VM as a whole is.
+   */
+  readonly source: 'stats' | 'qmp' | 'tracepoint' | 'debugfs'
   /** Why its VMM's statistics descriptors are not used, where they were looked for. */
   readonly statsProblem?: string
   readonly vcpus: readonly VcpuDescription[]
+  /** Numbers of the vCPUs whose threads cannot be told yet; absent: there are none. */
+  readonly pending?: readonly number[]
   /** What can be counted (source `qmp`; `stats` reads it from the descriptors itself). */
   readonly events: readonly EventDescription[]
-  /** Where counts of the VM as a whole come from. */
-  readonly whole?: WholeDescription
+  /** Where counts of the VM as a whole come from, the best first; absent: from nowhere. */
+  readonly whole?: readonly WholeDescription[]
 }
 
 /** A source of counts of a whole VM. */

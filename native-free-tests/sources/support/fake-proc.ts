@@ -110,12 +110,10 @@ export class FakeProc implements ProcView, Descriptors, DebugfsFiles {
     return this.#lastFd
   }
 
-  openToRead(path: string): number {
+  readText(path: string): string {
     const text = this.debugfs[path]
     if (text === undefined) throw new ErrnoError('ENOENT')
-    this.#lastFd += 1
-    this.open.set(this.#lastFd, { target: path, file: new TextEncoder().encode(text) })
-    return this.#lastFd
+    return text
   }
 
   /** `debugfs` as discovery looks at it. */

@@ -2,23 +2,25 @@
  * Counts of a whole VM from its folder in debugfs, which only root may read, and only where the kernel is not locked
  * down (kernel_lockdown(7)): one file a statistic, those of vCPUs summed by KVM over all of them. Counterpart: kvm_stat_data_open() in virt/kvm/kvm_main.c.
  *
- * A file stays open from its first use to the VM's end: KVM keeps the VM for as long as one is, so that the last count
- * can be read after the VMM's end. What the files hold is a number of any type; that it is a count is known by name.
+ * Each reading opens the file anew: an open one gives its number once, and has no pread(2). None stays open, since KVM keeps
+ * the VM for as long as one is. The folder goes with the VM, and then the last count that was read stays.
+ * What the files hold is a number of any type; that it is a count is known by name.
  */
 import { errnoOf } from '../../abi/errno.js'
 import type { EventDescription, WholeSource } from '../../kvm/vm.js'
 import { log } from '../../log.js'
-import type { StatsFiles } from '../stats/held-stats.js'
 
 /** What is done with files of debugfs. */
-export interface DebugfsFiles extends StatsFiles {
-  /** open(2) for reading. */
-  openToRead(path: string): number
+export interface DebugfsFiles {
+  /** The text of a file: open(2), read(2), close(2). Throws an error with an errno. */
+  readText(path: string): string
 }
 
-/** A u64 in decimal and a newline. */
-const SIZE = 32
-const text = new TextDecoder('latin1')
+/** The count in a file of debugfs: a u64 in decimal and a newline; undefined where it holds something else. */
+export function parseCount(text: string): bigint | undefined {
+  const digits = /^(\d{1,20})\n?$/.exec(text)?.[1]
+  return digits === undefined ? undefined : BigInt(digits)
+}
 
 export class DebugfsWhole implements WholeSource {
   readonly name = 'debugfs'
@@ -26,8 +28,8 @@ export class DebugfsWhole implements WholeSource {
   readonly #files: DebugfsFiles
   readonly #path: string
   readonly #names: ReadonlySet<string>
-  readonly #open = new Map<string, number>()
-  readonly #bytes = new Uint8Array(SIZE)
+  /** What was read last. */
+  readonly #last = new Map<string, bigint>()
   #isClosed = false
 
   /** @param path the VM's folder */
@@ -40,27 +42,33 @@ export class DebugfsWhole implements WholeSource {
 
   get_event_count(event: string): bigint | undefined {
     if (this.#isClosed || !this.#names.has(event)) return undefined
-    try {
-      const got = this.#files.pread(this.#fdOf(event), this.#bytes, 0)
-      const digits = /^(\d{1,20})\n$/.exec(text.decode(this.#bytes.subarray(0, got)))?.[1]
-      return digits === undefined ? undefined : BigInt(digits)
-    } catch (error) {
-      log.sources('%s/%s: %s', this.#path, event, errnoOf(error))
-      return undefined
-    }
+    const count = this.#read(event)
+    if (count !== undefined) this.#last.set(event, count)
+    return count
   }
 
   close(): void {
     this.#isClosed = true
-    for (const fd of this.#open.values()) this.#files.close(fd)
-    this.#open.clear()
   }
 
-  #fdOf(event: string): number {
-    const open = this.#open.get(event)
-    if (open !== undefined) return open
-    const fd = this.#files.openToRead(`${this.#path}/${event}`)
-    this.#open.set(event, fd)
-    return fd
+  #read(event: string): bigint | undefined {
+    const path = `${this.#path}/${event}`
+    try {
+      return parseCount(this.#files.readText(path))
+    } catch (error) {
+      log.sources('%s: %s', path, errnoOf(error))
+      return this.#isGone(error, path) ? this.#last.get(event) : undefined
+    }
+  }
+
+  /** ENOENT: the VM has ended. A file that goes between open(2) and read(2) gives EIO: it is looked for again. */
+  #isGone(error: unknown, path: string): boolean {
+    if (errnoOf(error) !== 'EIO') return errnoOf(error) === 'ENOENT'
+    try {
+      this.#files.readText(path)
+      return false
+    } catch (again) {
+      return errnoOf(again) === 'ENOENT'
+    }
   }
 }

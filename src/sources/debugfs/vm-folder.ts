@@ -4,6 +4,7 @@
  */
 import type { EventDescription } from '../../kvm/vm.js'
 import { describeEvent } from '../scale.js'
+import { parseCount } from './debugfs-whole.js'
 
 /** debugfs as discovery looks at it; what is not there or may not be read is empty or undefined. */
 export interface DebugfsView {
@@ -61,7 +62,7 @@ export function vcpuRunners(
   return new Map(runners.filter(([, tid]) => tid !== 0))
 }
 
-/** The one folder that can be this VM's, where its counts can be read; else undefined. */
+/** The one folder that can be this VM's, with the counts that can be read there; undefined where there are none. */
 export function findVmFolder(view: DebugfsView, { threads, fds, vcpus }: VmTraits): VmFolder | undefined {
   const possible = folderNames(threads, fds)
   // A VM whose numbers another has still gets no folder: where x86 shows who runs its vCPUs, these must be the same.
@@ -72,8 +73,8 @@ export function findVmFolder(view: DebugfsView, { threads, fds, vcpus }: VmTrait
     })
   const [folder, ...others] = view.names('').filter(name => possible.has(name) && isSame(name))
   if (folder === undefined || others.length > 0) return undefined
-  const counts = view.names(folder).filter(name => view.counts.has(name))
-  // All of them can be read or none: a kernel that is locked down lists them, and opens no file that can be written.
-  if (counts[0] === undefined || view.read(`${folder}/${counts[0]}`) === undefined) return undefined
-  return { path: view.pathOf(folder), events: counts.sort().map(describe) }
+  // A kernel that is locked down lists them all, and opens no file that can be written: only a reading tells.
+  const isReadable = (name: string) => parseCount(view.read(`${folder}/${name}`) ?? '') !== undefined
+  const counts = view.names(folder).filter(name => view.counts.has(name) && isReadable(name))
+  return counts.length === 0 ? undefined : { path: view.pathOf(folder), events: counts.sort().map(describe) }
 }

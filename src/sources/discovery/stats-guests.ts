@@ -10,19 +10,22 @@ import type { Uncounted } from '../uncounted.js'
 import { type KvmLink, type VcpuLinks, type VmLinks, vmLinks } from './kvm-links.js'
 import type { ProcView } from './proc-view.js'
 import { type KvmProcess, ProcessScan } from './process-scan.js'
-import { type Countable, type StatsMachine, StatsVms } from './stats-vms.js'
+import { type StatsMachine, StatsVms } from './stats-vms.js'
 import { findVcpuThreads, type VcpuThread } from './vcpu-threads.js'
+import type { Countable } from './vm-problems.js'
 
 /** What a look at the machine has found. */
 export interface FoundGuests {
   readonly vms: readonly VmDescription[]
   readonly uncounted: readonly Uncounted[]
+  /** Whether any process runs a VM, countable or not, its vCPUs made or not. */
+  readonly isAny: boolean
 }
 
 /** The machine, as discovery needs it. */
 export interface StatsGuestsOptions extends StatsMachine {
   readonly timers: Timers
-  /** Statistics alone where not given. */
+  /** Statistics and debugfs where not given. */
   readonly countable?: Countable
 }
 
@@ -39,6 +42,9 @@ const ambiguous = {
   remedy: 'run one VM in a process, or have the VMM make each VM with all its vCPUs before the next',
 }
 
+/** Not one that only has a copy of statistics, as this program has. */
+const runsVm = ({ links }: KvmProcess): boolean => links.some(({ kind }) => kind === 'vm' || kind === 'vcpu')
+
 export class StatsGuests {
   readonly #view: ProcView
   readonly #debugfs: DebugfsView | undefined
@@ -52,7 +58,10 @@ export class StatsGuests {
     this.#debugfs = debugfs
     this.#timers = timers
     this.#scan = new ProcessScan(view)
-    this.#vms = new StatsVms({ view, descriptors, debugfs }, countable ?? { stats: true, threads: false })
+    this.#vms = new StatsVms(
+      { view, descriptors, debugfs },
+      countable ?? { stats: true, threads: false, debugfs: true },
+    )
   }
 
   /** The process of this thread has changed: its descriptors' numbers may mean something else at the next look. */
@@ -72,7 +81,8 @@ export class StatsGuests {
     const vms: VmDescription[] = []
     const uncounted: Uncounted[] = []
     const remembered = new Map<string, Remembered>()
-    for (const process of this.#scan.scan(isThorough, accepts)) {
+    const processes = this.#scan.scan(isThorough, accepts)
+    for (const process of processes) {
       const key = `${process.tgid}.${process.startTime}`
       const memory = this.#remembered.get(key) ?? { threads: new Map(), statsIds: new Map() }
       remembered.set(key, memory)
@@ -82,10 +92,10 @@ export class StatsGuests {
     }
     this.#remembered = remembered
     this.#vms.sweep()
-    return { vms, uncounted }
+    return { vms, uncounted, isAny: processes.some(runsVm) }
   }
 
-  async #lookAt(process: KvmProcess, memory: Remembered): Promise<FoundGuests> {
+  async #lookAt(process: KvmProcess, memory: Remembered): Promise<Omit<FoundGuests, 'isAny'>> {
     const found = vmLinks(process.links.map(link => this.#numbered(process, link, memory)))
     const { vms, wholes, isAmbiguous } = found
     if (isAmbiguous) return { vms: [], uncounted: [{ tgid: process.tgid, ...ambiguous }] }

@@ -2,9 +2,9 @@
  * VMs that can be counted by the statistics descriptors that their VMMs hold open, or by the threads of their vCPUs:
  * takes a copy of each descriptor, once, and describes the VM. Whoever gets a description owns the copies in it.
  *
- * A VM is the same as at the last look while at least one of its vCPUs has the same thread and descriptor. A
- * process that ends a VM and makes the next one with the same threads and the same descriptor numbers between two
- * looks is not told from one that went on.
+ * A VM is the same as at the last look while at least one of its vCPUs has the same thread and descriptor, or none of its
+ * threads could be told then. A process that ends a VM and makes the next one with the same threads and the same
+ * descriptor numbers between two looks is not told from one that went on.
  */
 import { ErrnoError } from '../../abi/errno.js'
 import { log } from '../../log.js'
@@ -17,19 +17,12 @@ import type { Descriptors, ProcView } from './proc-view.js'
 import { type KvmProcess, startTimeOf } from './process-scan.js'
 import { qemuGuestName } from './qemu-name.js'
 import type { VcpuThread } from './vcpu-threads.js'
+import { type Countable, noStats, notAsked, problemOf, problemsOf } from './vm-problems.js'
 
-/** What is known of one VM: its description, where a vCPU can be counted, and what cannot be. */
+/** What is known of one VM: its description, where anything of it can be counted, and what cannot be. */
 export interface DescribedVm {
   readonly vm?: VmDescription
   readonly uncounted: readonly Uncounted[]
-}
-
-/** What of a VM can be counted. */
-export interface Countable {
-  /** Its statistics descriptors. */
-  readonly stats: boolean
-  /** Its vCPUs' threads, where they have no statistics: tracepoints can. */
-  readonly threads: boolean
 }
 
 interface Held extends VcpuDescription {
@@ -48,31 +41,9 @@ export interface OneVmLinks {
 interface Known {
   readonly key: string
   readonly vcpus: readonly Held[]
-  readonly whole: WholeDescription | undefined
-}
-
-const noStats: Problem = {
-  reason: 'its VMM holds no KVM statistics descriptors open',
-  remedy: 'use QEMU 8.1 or newer, or name the QMP socket of an older QEMU with --qmp',
-}
-/** Nobody asks for statistics: tracepoints alone are to count. */
-const notAsked: Problem = {
-  reason: 'its KVM statistics are not to be used',
-  remedy: 'mount with --source auto',
-}
-const noThread: Problem = {
-  reason: 'which thread runs it cannot be told yet',
-  remedy: 'let the guest run, or have the VMM name its threads (QEMU: -name NAME,debug-threads=on)',
-}
-
-const problemOf = (error: unknown): Problem => {
-  const why = error instanceof Error ? error.message : String(error)
-  const reason = `its KVM statistics cannot be read: ${why}`
-  const isRefused = error instanceof ErrnoError && error.code === 'EPERM'
-  const remedy = isRefused
-    ? 'run pmufs as root, with CAP_SYS_PTRACE, or as the user of the VMM'
-    : 'wait for the next look; if it stays, report it with the output of `DEBUG=pmufs:sources`'
-  return { reason, remedy }
+  /** The vCPUs whose threads were ever told: one that lost its own is unplugged, and not pending. */
+  readonly told: ReadonlySet<number>
+  readonly whole: readonly WholeDescription[]
 }
 
 const isSameVcpu = (a: VcpuDescription, b: VcpuDescription): boolean =>
@@ -106,26 +77,28 @@ export class StatsVms {
   describe(process: KvmProcess, links: OneVmLinks, threads: ReadonlyMap<number, VcpuThread>): DescribedVm {
     const slot = `${process.tgid}.${process.startTime}.${links.vcpus[0]?.fds[0]}`
     const before = this.#known.get(slot)
-    const problems = new Map<string, Problem & { readonly vcpus: number[] }>()
-    const vcpus: Held[] = []
-    for (const link of links.vcpus) {
-      const held = this.#hold(process, { link, thread: threads.get(link.id), before })
-      if ('tid' in held) vcpus.push(held)
-      else
-        problems.set(held.reason, { ...held, vcpus: [...(problems.get(held.reason)?.vcpus ?? []), link.id] })
-    }
+    const vcpus = links.vcpus.flatMap(link => {
+      const thread = threads.get(link.id)
+      return thread ? [this.#hold(process, { link, thread, before })] : []
+    })
+    const known = this.#next(process, { slot, vcpus, links: links.whole })
+    const untold = links.vcpus.filter(({ id }) => !threads.has(id))
+    const pending = untold.filter(({ id }) => !known.told.has(id))
     const name = qemuGuestName(this.#view.commandLine(process.tgid))
     const identity = { tgid: process.tgid, ...(name === undefined ? {} : { name }) }
-    const uncounted = [...problems.values()].map(problem => ({ ...identity, ...problem }))
-    if (vcpus.length === 0) return { uncounted }
-    const { key, whole } = this.#remember(process, { slot, vcpus, links: links.whole })
+    const problems = problemsOf(this.#countable, { vcpus, untold, isWhole: known.whole.length > 0 })
+    const uncounted = problems.map(problem => ({ ...identity, ...problem }))
+    const source = this.#sourceOf(vcpus, pending)
+    if (source === undefined && known.whole.length === 0) return { uncounted }
+    this.#seen.set(slot, known)
+    const { key, whole } = known
     const statsProblem = vcpus.find(({ problem }) => problem && problem !== notAsked)?.problem
     const vm: VmDescription = {
       ...identity,
       key,
       startTime: process.startTime,
       isReal: true,
-      source: vcpus.some(({ statsFd }) => statsFd !== undefined) ? 'stats' : 'tracepoint',
+      source: source ?? 'debugfs',
       ...(statsProblem && { statsProblem: `${statsProblem.reason}; ${statsProblem.remedy}` }),
       vcpus: vcpus.map(({ id, tid, startTime, statsFd }) => ({
         id,
@@ -133,8 +106,9 @@ export class StatsVms {
         startTime,
         ...(statsFd === undefined ? {} : { statsFd }),
       })),
+      ...(pending.length > 0 && { pending: pending.map(({ id }) => id) }),
       events: [],
-      ...(whole === undefined ? {} : { whole }),
+      ...(whole.length > 0 && { whole }),
     }
     return { vm, uncounted }
   }
@@ -158,51 +132,71 @@ export class StatsVms {
   }
 
   /** The VM that a slot holds: what it was at the last look, while a vCPU of it is still counted, or a new one. */
-  #remember(process: KvmProcess, vm: { slot: string; vcpus: readonly Held[]; links: WholeLinks }): Known {
+  #next(process: KvmProcess, vm: { slot: string; vcpus: readonly Held[]; links: WholeLinks }): Known {
     const { slot, vcpus, links } = vm
-    const last = this.#known.get(slot)
-    const isSame = last?.vcpus.some(old => vcpus.some(vcpu => isSameVcpu(vcpu, old)))
-    if (!isSame) this.#keys += 1
-    const key = last && isSame ? last.key : `stats:${slot}:${this.#keys}`
-    const whole = this.#wholeOf(process, { links, vcpus, old: isSame ? last?.whole : undefined })
-    const known = { key, vcpus, whole }
-    this.#seen.set(slot, known)
-    return known
+    const before = this.#known.get(slot)
+    const isSame =
+      before?.vcpus.length === 0 || before?.vcpus.some(old => vcpus.some(vcpu => isSameVcpu(vcpu, old)))
+    const last = isSame ? before : undefined
+    if (!last) this.#keys += 1
+    return {
+      key: last?.key ?? `stats:${slot}:${this.#keys}`,
+      vcpus,
+      told: new Set([...(last?.told ?? []), ...vcpus.map(({ id }) => id)]),
+      whole: this.#wholeOf(process, { links, vcpus, old: last?.whole ?? [] }),
+    }
   }
 
-  /** Where the VM as a whole is counted: what was found once stays, but for the better. */
+  /** What counts the vCPUs, those included that are to be told yet; undefined: nothing does. */
+  #sourceOf(vcpus: readonly Held[], pending: readonly VcpuLinks[]): 'stats' | 'tracepoint' | undefined {
+    const isHeld = vcpus.some(({ statsFd }) => statsFd !== undefined)
+    if (isHeld || (this.#countable.stats && pending.some(({ stats }) => stats))) return 'stats'
+    return this.#countable.threads ? 'tracepoint' : undefined
+  }
+
+  /** Where the VM as a whole is counted: what was found once stays. */
   #wholeOf(
     process: KvmProcess,
-    vm: { links: WholeLinks; vcpus: readonly Held[]; old: WholeDescription | undefined },
-  ): WholeDescription | undefined {
-    const { stats, fds } = vm.links
-    if (vm.old?.source === 'stats' || (vm.old && !stats)) return vm.old
+    vm: { links: WholeLinks; vcpus: readonly Held[]; old: readonly WholeDescription[] },
+  ): WholeDescription[] {
+    const find = (source: WholeDescription['source'], look: () => WholeDescription | undefined) =>
+      vm.old.find(old => old.source === source) ?? look() ?? []
+    return [
+      find('stats', () => this.#wholeStats(process, vm.links.stats)),
+      find('debugfs', () => this.#folder(process, vm.links.fds, vm.vcpus)),
+    ].flat()
+  }
+
+  #wholeStats(process: KvmProcess, link: KvmLink | undefined): WholeDescription | undefined {
+    if (!link || !this.#countable.stats) return undefined
     try {
-      if (stats) return { source: 'stats', statsFd: this.#take(process, stats).fd }
+      return { source: 'stats', statsFd: this.#take(process, link).fd }
     } catch (error) {
       log.sources('VM statistics of process %d: %s', process.tgid, error)
+      return undefined
     }
-    if (vm.old || !this.#debugfs) return vm.old
-    const threads = this.#view.threads(process.tgid)
-    const folder = findVmFolder(this.#debugfs, { threads, fds, vcpus: vm.vcpus })
+  }
+
+  #folder(
+    { tgid }: KvmProcess,
+    fds: readonly number[],
+    vcpus: readonly Held[],
+  ): WholeDescription | undefined {
+    if (!this.#debugfs || !this.#countable.debugfs) return undefined
+    const folder = findVmFolder(this.#debugfs, { threads: this.#view.threads(tgid), fds, vcpus })
     return folder && { source: 'debugfs', ...folder }
   }
 
-  /** A vCPU with a copy of its statistics: the one of the last look, or a fresh one; or without, as it was found. */
-  #hold(
-    process: KvmProcess,
-    vcpu: { link: VcpuLinks; thread: VcpuThread | undefined; before: Known | undefined },
-  ): Held | Problem {
+  /** A vCPU with a copy of its statistics: the one of the last look, or a fresh one; or without, and why. */
+  #hold(process: KvmProcess, vcpu: { link: VcpuLinks; thread: VcpuThread; before: Known | undefined }): Held {
     const { link, thread, before } = vcpu
     const { id, stats } = link
-    if (!thread) return stats || this.#countable.threads ? noThread : noStats
     const found = { id, ...thread }
     const old = before?.vcpus.find(other => isSameVcpu(other, found))
     // A statistic that appears later would have to take over from a tracepoint in the middle of a count.
-    if (old && (old.statsFd === undefined || old.source === stats?.fd)) return old
+    if (old && (old.statsFd === undefined ? this.#countable.threads : old.source === stats?.fd)) return old
     const taken = this.#takeStats(process, stats)
-    if ('statsFd' in taken) return { ...found, ...taken }
-    return this.#countable.threads ? { ...found, problem: taken } : taken
+    return 'statsFd' in taken ? { ...found, ...taken } : { ...found, problem: taken }
   }
 
   #takeStats(process: KvmProcess, stats: KvmLink | undefined): { source: number; statsFd: number } | Problem {

@@ -35,6 +35,8 @@ export class FakeSource implements CountSource {
   isReadable = true
   /** True: nothing can be armed. */
   isFull = false
+  /** Why nothing can be armed, another reason than that. */
+  refusal: Failure | undefined
   isClosed = false
 
   constructor({ events = ['exits'], refresher, armedOnly = false }: FakeSourceOptions = {}) {
@@ -50,6 +52,7 @@ export class FakeSource implements CountSource {
 
   configure_event(vcpu: Vcpu, event: string, enable: boolean): Failure | undefined {
     if (enable && this.isFull) return new Failure('ENOSPC', `"${event}" has no room`)
+    if (enable && this.refusal) return this.refusal
     this.configured.push({ vcpu: vcpu.id, event, enable })
     if (enable === this.isArmed(vcpu, event)) this.repeated += 1
     if (enable) this.#armed.add(keyOf(vcpu, event))

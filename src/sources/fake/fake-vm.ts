@@ -21,6 +21,8 @@ export class FakeVm implements Vm {
   readonly source: FakeSource
   readonly whole: FakeWhole | undefined
   vcpus: readonly Vcpu[]
+  /** vCPUs that are there and on no thread that is known; the list has to be told. */
+  pending: readonly number[] = []
 
   constructor(options: FakeVmOptions = {}) {
     const { name = 'vm1', tgid = 1000, tids = [1001, 1002], startTime = 100n } = options

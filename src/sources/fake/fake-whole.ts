@@ -7,6 +7,8 @@ export class FakeWhole implements WholeSource {
   readonly events: readonly EventDescription[]
   readonly refresher?: Refresher
   readonly counts = new Map<string, bigint>()
+  /** False: no statistic can be read. */
+  isReadable = true
   isClosed = false
 
   constructor(events: readonly string[], refresher?: Refresher) {
@@ -15,7 +17,7 @@ export class FakeWhole implements WholeSource {
   }
 
   get_event_count(event: string): bigint | undefined {
-    return this.isClosed ? undefined : (this.counts.get(event) ?? 0n)
+    return this.isClosed || !this.isReadable ? undefined : (this.counts.get(event) ?? 0n)
   }
 
   close(): void {

@@ -28,8 +28,9 @@ export interface OwnCounts {
   /** What can be counted on each vCPU, by KVM's own names where KVM has one. It may grow. */
   readonly events: readonly EventDescription[]
   /**
-   * The count's value now, which only grows. Undefined, or a thrown ENOENT or ESRCH: it cannot be read, and an event
-   * keeps the count that it has.
+   * The count's value now, which only grows, also while counting is switched off. Undefined, or a thrown ENOENT or
+   * ESRCH: it cannot be read, and who reads gets EIO; the next time that it can be has it all. An event that ends keeps
+   * the count that it has.
    */
   get_event_count(vcpu: OwnVcpu, event: string): bigint | undefined
   /** Switches counting on or off, or says why not; left out by a source that always counts. */

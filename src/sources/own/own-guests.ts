@@ -101,7 +101,7 @@ export class OwnGuests {
     const text = textOf(vcpus, known.vm)
     if (text === known.text) return
     known.text = text
-    known.vm.update(vcpus)
+    known.vm.update({ vcpus })
     this.#options.vms.update(known.vm)
   }
 

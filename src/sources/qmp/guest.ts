@@ -139,7 +139,7 @@ export class QmpGuest {
       source: 'qmp',
       vcpus: this.#cpus.map(({ id, tid, startTime }) => ({ id, tid, startTime })),
       events: this.events,
-      whole: { source: 'qmp', events: this.wholeEvents },
+      whole: [{ source: 'qmp', events: this.wholeEvents }],
     }
   }
 

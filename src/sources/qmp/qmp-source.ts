@@ -39,8 +39,9 @@ class Snapshots {
     this.refresher.close()
   }
 
-  protected has(event: string): boolean {
-    return this.#columns.has(event)
+  /** Whether a snapshot has it; as long as none was fetched, whether one is to have it. */
+  protected has(id: number, event: string): boolean {
+    return this.#counts.size === 0 ? this.#columns.has(event) : this.countOf(id, event) !== undefined
   }
 
   protected countOf(id: number, event: string): bigint | undefined {
@@ -67,8 +68,8 @@ export class QmpSource extends Snapshots implements CountSource {
     this.#meter.take(counts)
   }
 
-  canCount(_vcpu: Vcpu, event: string): boolean {
-    return this.has(event)
+  canCount(vcpu: Vcpu, event: string): boolean {
+    return this.has(vcpu.id, event)
   }
 
   get_event_count(vcpu: Vcpu, event: string): bigint | undefined {

@@ -11,6 +11,8 @@ export class StatsSource implements CountSource {
   readonly name = 'stats'
   readonly #files: StatsFiles
   readonly #open = new Map<number, HeldStats>()
+  /** Those that others have replaced. */
+  readonly #replaced: HeldStats[] = []
   readonly #whyNone: string | undefined
   #events: readonly EventDescription[] = []
   #histograms: readonly HistogramDescription[] = []
@@ -39,26 +41,32 @@ export class StatsSource implements CountSource {
     return this.#histograms
   }
 
+  /** Takes over the descriptors of vCPUs that came; those of vCPUs that went can be read until update(). */
+  take(vcpus: readonly VcpuDescription[]): void {
+    for (const { id, statsFd } of vcpus) {
+      const held = this.#open.get(id)
+      if (statsFd === undefined || held?.fd === statsFd) continue
+      if (held) this.#replaced.push(held)
+      this.#open.set(id, new HeldStats(this.#files, statsFd))
+    }
+    this.#describe()
+  }
+
   /** Takes over the descriptors of vCPUs that came, and closes those of vCPUs that went. */
   update(vcpus: readonly VcpuDescription[]): void {
+    this.take(vcpus)
     const wanted = new Map(vcpus.map(({ id, statsFd }) => [id, statsFd]))
     for (const [id, held] of this.#open) {
       if (wanted.get(id) === held.fd) continue
       this.#open.delete(id)
       held.close()
     }
-    for (const [id, fd] of wanted)
-      if (fd !== undefined && !this.#open.has(id)) this.#open.set(id, new HeldStats(this.#files, fd))
-    const tables = [...this.#open.values()].flatMap(({ table }) => table ?? [])
-    const isEverywhere = (name: string) => tables.every(({ positions }) => positions.has(name))
-    this.#events = (tables[0]?.events ?? []).filter(({ name }) => isEverywhere(name))
-    this.#histograms = (tables[0]?.histograms ?? []).filter(({ name, buckets }) =>
-      isEverywhere(`${name}[${buckets - 1}]`),
-    )
+    for (const held of this.#replaced.splice(0)) held.close()
+    this.#describe()
   }
 
   canCount(vcpu: Vcpu, event: string): boolean {
-    return this.#open.get(vcpu.id)?.table?.positions.has(event) ?? false
+    return this.get_event_count(vcpu, event) !== undefined
   }
 
   get_event_count(vcpu: Vcpu, event: string): bigint | undefined {
@@ -71,6 +79,15 @@ export class StatsSource implements CountSource {
   close(): void {
     for (const held of this.#open.values()) held.close()
     this.#open.clear()
+  }
+
+  #describe(): void {
+    const tables = [...this.#open.values()].flatMap(({ table }) => table ?? [])
+    const isEverywhere = (name: string) => tables.every(({ positions }) => positions.has(name))
+    this.#events = (tables[0]?.events ?? []).filter(({ name }) => isEverywhere(name))
+    this.#histograms = (tables[0]?.histograms ?? []).filter(({ name, buckets }) =>
+      isEverywhere(`${name}[${buckets - 1}]`),
+    )
   }
 }
 

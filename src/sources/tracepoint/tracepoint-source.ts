@@ -27,6 +27,8 @@ export interface TracepointCounters {
 interface Counter {
   /** What was counted before the last arming. */
   total: bigint
+  /** What was counted when it was read last. */
+  last: bigint
   /** The kernel's event, while armed. */
   fd: number | undefined
 }
@@ -71,7 +73,7 @@ export class TracepointSource implements CountSource {
 
   #counter(vcpu: Vcpu, event: string): Counter {
     const ofVcpu = this.#counts.get(vcpu) ?? new Map<string, Counter>()
-    const counter = ofVcpu.get(event) ?? { total: 0n, fd: undefined }
+    const counter = ofVcpu.get(event) ?? { total: 0n, last: 0n, fd: undefined }
     this.#counts.set(vcpu, ofVcpu.set(event, counter))
     return counter
   }
@@ -93,17 +95,19 @@ export class TracepointSource implements CountSource {
   #disarm(counter: Counter): void {
     const { fd } = counter
     if (fd === undefined) return
-    // A count that cannot be read at the end is what it was before.
-    counter.total = this.#read(counter) ?? counter.total
+    // A count that cannot be read at the end is what it was when it last could be.
+    counter.total = this.#read(counter) ?? counter.last
     counter.fd = undefined
     this.#armed.delete(counter)
     this.#counters.close(fd)
   }
 
-  #read({ total, fd }: Counter): bigint | undefined {
+  #read(counter: Counter): bigint | undefined {
+    const { total, fd } = counter
     if (fd === undefined) return total
     try {
-      return wrap64(total + this.#counters.read(fd))
+      counter.last = wrap64(total + this.#counters.read(fd))
+      return counter.last
     } catch (error) {
       log.sources('perf event %d: %s', fd, errnoOf(error))
       return undefined
