@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Prints sizeof and offsetof of the kernel structures that src/abi lays out, from the installed headers.
- * Usage: gcc -o abi-golden scripts/abi-golden.c && ./abi-golden > native-free-tests/abi/fixtures/offsets.txt
+ * With abi-constants.c it makes the fixtures of each architecture, MACHINE being x86_64 or aarch64; on another machine
+ * by a cross compiler (Debian's gcc-aarch64-linux-gnu and libc6-dev-arm64-cross), linked with -static and run in the lab:
+ *
+ *   gcc -o abi-golden scripts/abi-golden.c && ./abi-golden > native-free-tests/abi/fixtures/offsets.MACHINE.txt
+ *   gcc -o abi-constants scripts/abi-constants.c && ./abi-constants > native-free-tests/abi/fixtures/constants.MACHINE.txt
  *
  * One line for each structure (`struct NAME SIZE`), one for each of its fields (`  OFFSET SIZE FIELD`).
  * Bit fields have no offset: those of perf_event_attr follow as masks in their 64-bit word (`bits NAME OFFSET`,
- * then `  MASK FIELD`). The fixture is of x86_64; elsewhere a few structures of KVM are missing.
+ * then `  MASK FIELD`). A few structures of KVM are of one architecture alone.
  */
 #include <linux/filter.h>
 #include <linux/fuse.h>
@@ -16,11 +20,14 @@
 #include <linux/stat.h>
 #include <linux/version.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define STRUCT(name) printf("struct %s %zu\n", #name, sizeof(struct name))
 #define FIELD(name, field) \
@@ -376,8 +383,8 @@ static void print_perf_flags(void)
 	FLAG(sigtrap);
 }
 
-#ifdef __x86_64__
-static void print_kvm_x86(void)
+#if defined(__x86_64__)
+static void print_kvm_of_machine(void)
 {
 	STRUCT(kvm_regs);
 	FIELD(kvm_regs, rax);
@@ -436,6 +443,21 @@ static void print_kvm_x86(void)
 	FIELD(kvm_sregs, apic_base);
 	FIELD(kvm_sregs, interrupt_bitmap);
 }
+#elif defined(__aarch64__)
+static void print_kvm_of_machine(void)
+{
+	STRUCT(kvm_vcpu_init);
+	FIELD(kvm_vcpu_init, target);
+	FIELD(kvm_vcpu_init, features);
+	STRUCT(kvm_one_reg);
+	FIELD(kvm_one_reg, id);
+	FIELD(kvm_one_reg, addr);
+	STRUCT(user_pt_regs);
+	FIELD(user_pt_regs, regs);
+	FIELD(user_pt_regs, sp);
+	FIELD(user_pt_regs, pc);
+	FIELD(user_pt_regs, pstate);
+}
 #endif
 
 static void print_kvm_run(void)
@@ -486,6 +508,25 @@ static void print_poll(void)
 	FIELD(pollfd, fd);
 	FIELD(pollfd, events);
 	FIELD(pollfd, revents);
+	STRUCT(epoll_event);
+	FIELD(epoll_event, events);
+	/* A union, of which the low half of the largest member is used. */
+	printf("  %zu 4 data\n", offsetof(struct epoll_event, data));
+}
+
+static void print_timers(void)
+{
+	STRUCT(sigevent);
+	FIELD(sigevent, sigev_value);
+	FIELD(sigevent, sigev_signo);
+	FIELD(sigevent, sigev_notify);
+	printf("  %zu 4 sigev_tid\n", offsetof(struct sigevent, _sigev_un._tid));
+	STRUCT(timespec);
+	FIELD(timespec, tv_sec);
+	FIELD(timespec, tv_nsec);
+	STRUCT(itimerspec);
+	FIELD(itimerspec, it_interval);
+	FIELD(itimerspec, it_value);
 }
 
 static void print_statx(void)
@@ -526,12 +567,11 @@ int main(void)
 	print_perf_flags();
 	print_kvm();
 	print_kvm_run();
-#ifdef __x86_64__
-	print_kvm_x86();
-#endif
+	print_kvm_of_machine();
 	print_seccomp();
 	print_filter_and_socket();
 	print_poll();
+	print_timers();
 	print_statx();
 	return 0;
 }

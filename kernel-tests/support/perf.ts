@@ -13,6 +13,7 @@ export async function perfStat(
   mount: Mounted,
   options: readonly string[],
   window: () => Promise<unknown>,
+  shown = /,\w+\//,
 ): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'pmufs-perf-'))
   const out = join(folder, 'stat.csv')
@@ -34,7 +35,7 @@ export async function perfStat(
     await exited
     return readFileSync(out, 'utf8')
       .split('\n')
-      .filter(line => /,\w+\//.test(line))
+      .filter(line => shown.test(line))
   } finally {
     perf.kill()
     rmSync(folder, { recursive: true })

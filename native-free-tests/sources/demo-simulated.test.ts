@@ -2,6 +2,7 @@
 import t from 'tap'
 import * as kvm from '../../src/abi/kvm.js'
 import { kvm_stats_desc, kvm_stats_header } from '../../src/abi/kvm-stats.js'
+import * as x86 from '../../src/abi/kvm-x86.js'
 import { SimulatedStats } from '../../src/sources/demo/simulated-stats.js'
 
 const NAME_SIZE = 48
@@ -26,7 +27,7 @@ function valuesOf(stats: SimulatedStats): Record<string, bigint> {
 }
 
 t.test("the head is KVM's: header, id, descriptors, then the data", async t => {
-  const { head, data } = new SimulatedStats('simulated-4711/vcpu-1')
+  const { head, data } = new SimulatedStats('x86_64', 'simulated-4711/vcpu-1')
   const header = kvm_stats_header.decode(head)
   t.same(header, {
     flags: 0,
@@ -41,12 +42,12 @@ t.test("the head is KVM's: header, id, descriptors, then the data", async t => {
 })
 
 t.test('an id that is too long is cut and still ends with a NUL', async t => {
-  const { head } = new SimulatedStats('x'.repeat(100))
+  const { head } = new SimulatedStats('x86_64', 'x'.repeat(100))
   t.equal(textAt(head, kvm_stats_header.size), 'x'.repeat(NAME_SIZE - 1))
 })
 
 t.test('each kind of event moves its own statistics, as KVM with VMX does', async t => {
-  const stats = new SimulatedStats('simulated-1/vcpu-0')
+  const stats = new SimulatedStats('x86_64', 'simulated-1/vcpu-0')
   stats.count('port', 5)
   stats.count('mmio', 70)
   stats.count('halt', 900)
@@ -58,6 +59,13 @@ t.test('each kind of event moves its own statistics, as KVM with VMX does', asyn
     halt_exits: 900n,
     insn_emulation: 70n,
   })
+})
+
+t.test("on arm64 they are arm64's", async t => {
+  const stats = new SimulatedStats('aarch64', 'simulated-1/vcpu-0')
+  stats.count('mmio', 70)
+  stats.count('halt', 900)
+  t.same(valuesOf(stats), { exits: 970n, mmio_exit_user: 70n, wfi_exit_stat: 900n })
 })
 
 t.test('KVM command numbers are those of linux/kvm.h on x86', async t => {
@@ -72,11 +80,11 @@ t.test('KVM command numbers are those of linux/kvm.h on x86', async t => {
     KVM_SET_SREGS: 0x4138ae84,
     KVM_GET_STATS_FD: 0xaece,
   }
-  t.match(kvm, numbers)
+  t.match({ ...kvm, ...x86 }, numbers)
   t.equal(kvm.kvm_run_head.offsets.immediate_exit, 1)
   t.equal(kvm.kvm_run_head.offsets.exit_reason, 8)
-  t.equal(kvm.kvm_regs.offsets.rip, 128)
-  t.equal(kvm.kvm_sregs.offsets.cr0, 224)
+  t.equal(x86.kvm_regs.offsets.rip, 128)
+  t.equal(x86.kvm_sregs.offsets.cr0, 224)
 })
 
 t.test('exitName() names a reason, and numbers one that it does not know', async t => {

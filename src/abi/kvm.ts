@@ -1,11 +1,11 @@
 /**
- * The KVM interface, as far as a VMM of one page per loop needs it: command numbers, capabilities, layouts of x86.
- * Counterpart: include/uapi/linux/kvm.h, arch/x86/include/uapi/asm/kvm.h.
+ * The KVM interface, as far as a VMM of one page per loop needs it: command numbers, capabilities, layouts that every
+ * architecture shares. Counterpart: include/uapi/linux/kvm.h.
  */
-import { _IO, _IOR, _IOW } from './ioctl.js'
+import { _IO, _IOW } from './ioctl.js'
 import { array, struct, u8, u16, u32, u64 } from './struct.js'
 
-const KVMIO = 0xae
+export const KVMIO = 0xae
 
 /** The one version that KVM_GET_API_VERSION ever gave. */
 export const KVM_API_VERSION = 12
@@ -21,73 +21,6 @@ export const kvm_userspace_memory_region = struct('kvm_userspace_memory_region',
   guest_phys_addr: u64,
   memory_size: u64,
   userspace_addr: u64,
-})
-
-export const kvm_regs = struct('kvm_regs', 144, {
-  rax: u64,
-  rbx: u64,
-  rcx: u64,
-  rdx: u64,
-  rsi: u64,
-  rdi: u64,
-  rsp: u64,
-  rbp: u64,
-  r8: u64,
-  r9: u64,
-  r10: u64,
-  r11: u64,
-  r12: u64,
-  r13: u64,
-  r14: u64,
-  r15: u64,
-  rip: u64,
-  rflags: u64,
-})
-
-/** The bit of rflags that is always set. */
-export const X86_EFLAGS_FIXED = 0x2n
-
-export const kvm_segment = struct('kvm_segment', 24, {
-  base: u64,
-  limit: u32,
-  selector: u16,
-  type: u8,
-  present: u8,
-  dpl: u8,
-  db: u8,
-  s: u8,
-  l: u8,
-  g: u8,
-  avl: u8,
-  unusable: u8,
-  padding: u8,
-})
-
-export const kvm_dtable = struct('kvm_dtable', 16, {
-  base: u64,
-  limit: u16,
-  padding: array(u16, 3),
-})
-
-export const kvm_sregs = struct('kvm_sregs', 312, {
-  cs: kvm_segment,
-  ds: kvm_segment,
-  es: kvm_segment,
-  fs: kvm_segment,
-  gs: kvm_segment,
-  ss: kvm_segment,
-  tr: kvm_segment,
-  ldt: kvm_segment,
-  gdt: kvm_dtable,
-  idt: kvm_dtable,
-  cr0: u64,
-  cr2: u64,
-  cr3: u64,
-  cr4: u64,
-  cr8: u64,
-  efer: u64,
-  apic_base: u64,
-  interrupt_bitmap: array(u64, 4),
 })
 
 /** What stands before the union of struct kvm_run, which tells more of each kind of exit. */
@@ -149,7 +82,4 @@ export const KVM_GET_VCPU_MMAP_SIZE = _IO(KVMIO, 0x04)
 export const KVM_CREATE_VCPU = _IO(KVMIO, 0x41)
 export const KVM_SET_USER_MEMORY_REGION = _IOW(KVMIO, 0x46, kvm_userspace_memory_region.size)
 export const KVM_RUN = _IO(KVMIO, 0x80)
-export const KVM_SET_REGS = _IOW(KVMIO, 0x82, kvm_regs.size)
-export const KVM_GET_SREGS = _IOR(KVMIO, 0x83, kvm_sregs.size)
-export const KVM_SET_SREGS = _IOW(KVMIO, 0x84, kvm_sregs.size)
 export const KVM_GET_STATS_FD = _IO(KVMIO, 0xce)

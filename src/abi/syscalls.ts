@@ -8,6 +8,9 @@ export type Machine = 'x86_64' | 'aarch64'
 
 const x86_64 = {
   gettid: 186,
+  timer_create: 222,
+  timer_settime: 223,
+  timer_delete: 226,
   tgkill: 234,
   perf_event_open: 298,
   process_vm_readv: 310,
@@ -26,8 +29,14 @@ const x86_64 = {
 /** A system call that has a number here. */
 export type SyscallName = keyof typeof x86_64
 
+/** Every system call that has a number here. */
+export const syscallNames = Object.keys(x86_64) as readonly SyscallName[]
+
 const aarch64: Record<SyscallName, number> = {
   gettid: 178,
+  timer_create: 107,
+  timer_settime: 110,
+  timer_delete: 111,
   tgkill: 131,
   perf_event_open: 241,
   process_vm_readv: 270,

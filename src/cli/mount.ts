@@ -48,7 +48,8 @@ async function stopServer(served: Served | undefined): Promise<void> {
 
 async function serveUntilTheEnd(dir: string, options: MountOptions): Promise<void> {
   const tracepoints = findTracepoints(options.source)
-  const guests = new Guests(options, tracepoints)
+  const onReport = (message: string): void => void process.stderr.write(`pmufs: ${message}\n`)
+  const guests = new Guests(options, tracepoints, onReport)
   let served: Served | undefined
   const end = interrupted()
   // Sources wait with timers that keep no program alive; this one is to live until it is told to end.
@@ -68,7 +69,7 @@ async function serveUntilTheEnd(dir: string, options: MountOptions): Promise<voi
       },
       firstMessages: guests.takeMessages(),
       onMessage: message => guests.receive(message),
-      onReport: message => process.stderr.write(`pmufs: ${message}\n`),
+      onReport,
     })
     guests.follow(served)
     const summary = guests.summary().map(line => `${printable(line)}\n`)

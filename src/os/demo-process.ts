@@ -20,8 +20,6 @@ export interface DemoOptions {
   readonly isSimulated?: boolean
   /** 2 where not given. */
   readonly vcpus?: number
-  /** Milliseconds until it must be ready. */
-  readonly timeout?: number
   /** Its compiled program, where that does not lie beside this module. */
   readonly program?: URL
 }
@@ -49,7 +47,7 @@ function startTime(tid: number): bigint {
   return stat.startTime
 }
 
-/** A running demo guest; `startDemo` makes one. */
+/** The demo guest's process; `launchDemo` and `startDemo` make one. */
 export class DemoProcess {
   readonly #child: Child
   readonly #pending: Pending[] = []
@@ -58,6 +56,8 @@ export class DemoProcess {
   #hasEnded = false
   /** Settles when the process is gone, whoever ended it. */
   readonly ended: Promise<void>
+  /** Settles with its first line; rejects with why it has ended before. */
+  readonly whenReady: Promise<Ready>
 
   constructor(child: Child) {
     this.#child = child
@@ -75,26 +75,19 @@ export class DemoProcess {
     })
     // Writing to a process that has ended is told by `ended` already.
     child.stdin.on('error', error => log.os('demo guest: %s', error.message))
+    this.whenReady = this.#takeReady()
+    // Whoever waits is told as well; nobody need wait.
+    this.whenReady.catch((error: unknown) => log.os('%s', error))
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
   }
 
   /** Its threads, their statistics, and whether it is simulated and why. */
   get ready(): Ready {
     if (!this.#ready) throw new Error('The demo guest is not ready yet')
     return this.#ready
-  }
-
-  /** Waits for its first line. */
-  async waitUntilReady(timeout: number): Promise<void> {
-    const timer = setTimeout(() => {
-      this.#lastWords = `it was not ready within ${timeout} ms`
-      this.#child.kill('SIGKILL')
-    }, timeout)
-    try {
-      const ready: Ready = JSON.parse(await this.#nextLine())
-      this.#ready = ready
-    } finally {
-      clearTimeout(timer)
-    }
   }
 
   /** Has a command carried out; throws where the guest refuses it or has ended. */
@@ -146,6 +139,14 @@ export class DemoProcess {
     clearTimeout(timer)
   }
 
+  async #takeReady(): Promise<Ready> {
+    const ready: Ready = JSON.parse(await this.#nextLine())
+    this.#ready = ready
+    const { kind, pid, reason } = ready
+    log.os('demo guest: %s, pid %d%s', kind, pid, reason ? ` (${reason})` : '')
+    return ready
+  }
+
   #nextLine(): Promise<string> {
     if (this.#hasEnded) return Promise.reject(this.#endError('it is gone'))
     return new Promise((resolve, reject) => this.#pending.push({ resolve, reject }))
@@ -161,15 +162,16 @@ export class DemoProcess {
   }
 }
 
+/** Starts the demo guest, and returns before it is ready. */
+export const launchDemo = (options: DemoOptions = {}): DemoProcess => new DemoProcess(spawnGuest(options))
+
 /**
  * Starts the demo guest; it runs at its own pace when this settles.
  *
- * @throws {ErrnoError} ESRCH when it ended before it was ready, or was not ready in time
+ * @throws {ErrnoError} ESRCH when it ended before it was ready
  */
 export async function startDemo(options: DemoOptions = {}): Promise<DemoProcess> {
-  const demo = new DemoProcess(spawnGuest(options))
-  await demo.waitUntilReady(options.timeout ?? 10_000)
-  const { kind, pid, reason } = demo.ready
-  log.os('demo guest: %s, pid %d%s', kind, pid, reason ? ` (${reason})` : '')
+  const demo = launchDemo(options)
+  await demo.whenReady
   return demo
 }

@@ -4,13 +4,13 @@
  */
 import { ErrnoError } from '../abi/errno.js'
 import { knownCounts } from '../kvm/event-table.js'
-import { log } from '../log.js'
 import { debugfsView } from '../os/debugfs.js'
-import { type DemoProcess, startDemo } from '../os/demo-process.js'
+import { launchDemo } from '../os/demo-process.js'
 import { descriptors } from '../os/descriptors.js'
 import { procView } from '../os/proc-view.js'
 import { connectSocket } from '../os/unix-socket.js'
 import { LinuxVmWatch } from '../os/vm-watch.js'
+import { OfferedDemo } from '../sources/demo/offered-demo.js'
 import { GuestsMain } from '../sources/guests-main.js'
 import type { ToCore, ToMain, VmDescription } from '../sources/messages.js'
 import { systemTimers } from '../sources/timers.js'
@@ -32,6 +32,12 @@ export interface GuestsOptions {
 
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
+/**
+ * How long a mount waits for its demo guest, in milliseconds: ten times what this program has taken since its own start,
+ * as a machine that is slow for the one is slow for the other, but from 5 to 60 s.
+ */
+const demoPatience = (): number => Math.min(60_000, Math.max(5000, 10 * performance.now()))
+
 const whoIs = ({ name, tgid, socket }: Uncounted): string =>
   [name && `VM "${name}"`, tgid && `process ${tgid}`, socket && `QMP socket ${socket}`]
     .filter(Boolean)
@@ -42,13 +48,18 @@ export class Guests {
   readonly #main: GuestsMain
   readonly #waiting: ToCore[] = []
   #served: Served | undefined
-  #demo: DemoProcess | undefined
+  readonly #demo: OfferedDemo
 
   /**
    * @param tracepoints what they can count; undefined where they are not to be used
+   * @param report tells the user: what, why, what to do
    * @throws {ErrnoError} EOPNOTSUPP when debugfs alone was asked for, and cannot be read
    */
-  constructor(options: GuestsOptions, tracepoints: TracepointCatalogue | undefined) {
+  constructor(
+    options: GuestsOptions,
+    tracepoints: TracepointCatalogue | undefined,
+    report: (message: string) => void,
+  ) {
     this.#options = options
     const { source, qmp, fetchTimeout, scanInterval } = options
     const debugfs = debugfsView(knownCounts)
@@ -57,7 +68,7 @@ export class Guests {
     // The demo guest is offered by the name that it has here: discovery is not to find it a second time.
     const view = {
       ...procView,
-      processes: () => procView.processes().filter(tgid => tgid !== this.#demo?.ready.pid),
+      processes: () => procView.processes().filter(tgid => tgid !== this.#demo.pid),
     }
     this.#main = new GuestsMain(
       {
@@ -77,13 +88,26 @@ export class Guests {
       },
       message => this.#post(message),
     )
+    this.#demo = new OfferedDemo({
+      launch: launchDemo,
+      offer: vm => this.#main.offer(vm),
+      withdraw: key => this.#main.withdraw(key),
+      report,
+      remedy: `${source === 'demo' ? '' : 'start a VM, which is found by itself, or '}mount again to try once more`,
+      timers: systemTimers,
+      patienceMs: demoPatience(),
+    })
   }
 
-  /** Looks for guests, and starts the demo guest where it is asked for or there is no VM. */
+  /**
+   * Looks for guests, and starts the demo guest where it is asked for or there is no VM. One that is slow is counted
+   * later, one that fails is not: neither ends the mount.
+   */
   async start(): Promise<void> {
     const { source, demoIfNone = true } = this.#options
     if (source !== 'demo') await this.#main.start()
-    if (source === 'demo' || (source === 'auto' && demoIfNone && !this.#main.isAnyVm)) await this.#startDemo()
+    if (source === 'demo' || (source === 'auto' && demoIfNone && !this.#main.isAnyVm))
+      await this.#demo.start()
   }
 
   /** What the core is to be told first. */
@@ -113,30 +137,17 @@ export class Guests {
 
   async stop(): Promise<void> {
     this.#main.stop()
-    await this.#demo?.stop()
+    await this.#demo.stop()
   }
 
   #describe({ name, tgid, vcpus, pending = [], source }: VmDescription): string {
     const count = plural(vcpus.length + pending.length, 'vCPU')
     const text = `${name ?? `pid-${tgid}`}: process ${tgid}, ${count}, source ${source}`
-    if (tgid !== this.#demo?.ready.pid) return text
-    const { kind, reason } = this.#demo.ready
+    const { ready } = this.#demo
+    if (tgid !== ready?.pid) return text
+    const { kind, reason } = ready
     if (kind === 'kvm') return `${text} (the built-in demo guest)`
     return `${text} (SIMULATED: the built-in demo guest without KVM${reason ? `, as ${reason}` : ''})`
-  }
-
-  async #startDemo(): Promise<void> {
-    const demo = await startDemo()
-    this.#demo = demo
-    const vm = demo.describe()
-    this.#main.offer(vm)
-    void this.#withdrawAtItsEnd(demo, vm.key)
-  }
-
-  async #withdrawAtItsEnd(demo: DemoProcess, key: string): Promise<void> {
-    await demo.ended
-    log.sources('the demo guest has ended')
-    this.#main.withdraw(key)
   }
 
   #post(message: ToCore): void {

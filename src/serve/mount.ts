@@ -18,12 +18,12 @@ function report(message: string): void {
 }
 
 /** Guests of this machine are looked for where a source of the command's is asked for. */
-function guestsOf({ source, qmp = [], fetchTimeout }: KvmOptions) {
+function guestsOf({ source, qmp = [], fetchTimeout }: KvmOptions, onReport: (message: string) => void) {
   if (source === undefined) return { tracepoints: undefined, guests: undefined }
   const tracepoints = findTracepoints(source)
   return {
     tracepoints,
-    guests: new Guests({ source, qmp, fetchTimeout, demoIfNone: false }, tracepoints),
+    guests: new Guests({ source, qmp, fetchTimeout, demoIfNone: false }, tracepoints, onReport),
   }
 }
 
@@ -94,7 +94,7 @@ export async function mount(options: MountOptions): Promise<Mounted> {
   const { sources = [], ...kvm } = kvmOptionsOf(options)
   const own = { pmus: portable(pmus), sources: portable(sources) }
   const dir = await mountpoint(options.dir)
-  const { guests, tracepoints } = guestsOf(kvm)
+  const { guests, tracepoints } = guestsOf(kvm, onReport)
   await guests?.start()
   let served: Served | undefined
   try {

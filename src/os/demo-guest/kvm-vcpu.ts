@@ -5,40 +5,21 @@
  * Which statistic counts what differs between kinds of KVM: with VMX or SVM an OUT is one of `io_exits`; KVM_PVM
  * emulates real mode, counts it in `insn_emulation`, and leaves `io_exits` alone. `mmio_exits` and `halt_exits` are
  * exact on both. `exits` adds those that the host's own interrupts make. Each burst enters the guest once
- * more for each page of code, without running it, which `fpu_reload` counts.
+ * more for each page of code, without running it, which `fpu_reload` counts. On arm64 `mmio_exit_user` is exact, and
+ * `wfi_exit_stat` but for a WFI that an interrupt of the host's coincides with, which a CPU need not trap.
  */
 import { ErrnoError } from '../../abi/errno.js'
-import {
-  exitName,
-  KVM_CREATE_VCPU,
-  KVM_GET_SREGS,
-  KVM_GET_STATS_FD,
-  KVM_RUN,
-  KVM_SET_REGS,
-  KVM_SET_SREGS,
-  kvm_regs,
-  kvm_run_head,
-  kvm_sregs,
-  X86_EFLAGS_FIXED,
-} from '../../abi/kvm.js'
+import { exitName, KVM_CREATE_VCPU, KVM_GET_STATS_FD, KVM_RUN, kvm_run_head } from '../../abi/kvm.js'
 import { MAP_SHARED, PROT_READ, PROT_WRITE } from '../../abi/mman.js'
-import { mmioBase, type Pass, passes, port, sleds } from '../../sources/demo/guest-program.js'
+import { type Pass, passes, type Sled, sledOf } from '../../sources/demo/guest-program.js'
 import type { BurstKind } from '../../sources/demo/protocol.js'
 import type { DemoVcpu } from '../../sources/demo/vcpu-loop.js'
-import { close, ioctl, memoryAt, mmap, munmap } from '../libc.js'
+import { close, ioctl, machine, memoryAt, mmap, munmap } from '../libc.js'
+import { registers } from './kvm-registers.js'
 import type { KvmVm } from './kvm-vm.js'
+import { WakeTimer } from './wake-timer.js'
 
 const { exit_reason, immediate_exit } = kvm_run_head.offsets
-
-/** Puts the code at address 0 and the data where no memory is; the rest stays as a reset leaves it: real mode. */
-function setSegments(fd: number): void {
-  const bytes = new Uint8Array(kvm_sregs.size)
-  ioctl(fd, KVM_GET_SREGS, bytes)
-  const sregs = kvm_sregs.decode(bytes)
-  const cs = { ...sregs.cs, base: 0n, selector: 0 }
-  const ds = { ...sregs.ds, base: BigInt(mmioBase), selector: mmioBase >> 4 }
-  ioctl(fd, KVM_SET_SREGS, kvm_sregs.encode({ ...sregs, cs, ds }))
-}
 
 export class KvmVcpu implements DemoVcpu {
   /** This process's descriptor of the vCPU's statistics. */
@@ -47,6 +28,7 @@ export class KvmVcpu implements DemoVcpu {
   readonly #runAddress: bigint
   readonly #runSize: number
   readonly #run: DataView
+  #wakeTimer: WakeTimer | undefined
 
   constructor({ fd, runSize }: KvmVm, id: number) {
     this.#fd = ioctl(fd, KVM_CREATE_VCPU, id)
@@ -55,7 +37,7 @@ export class KvmVcpu implements DemoVcpu {
       const protection = PROT_READ | PROT_WRITE
       this.#runAddress = mmap({ length: runSize, protection, flags: MAP_SHARED, fd: this.#fd })
       this.#run = new DataView(memoryAt(this.#runAddress, runSize))
-      setSegments(this.#fd)
+      registers[machine()].setUp(this.#fd, fd)
       this.statsFd = ioctl(this.#fd, KVM_GET_STATS_FD)
     } catch (error) {
       close(this.#fd)
@@ -64,29 +46,39 @@ export class KvmVcpu implements DemoVcpu {
   }
 
   burst(kind: BurstKind, count: number): void {
-    for (const pass of passes(kind, count)) this.#pass(kind, pass)
+    const sled = sledOf(machine(), kind)
+    for (const pass of passes(machine(), kind, count)) this.#pass(sled, pass)
   }
 
   /** Ends the vCPU; nothing of it may be used afterwards. */
   close(): void {
+    this.#wakeTimer?.close()
     close(this.statsFd)
     munmap(this.#runAddress, this.#runSize)
     close(this.#fd)
   }
 
-  #pass(kind: BurstKind, { rip, exits }: Pass): void {
-    const registers = { rip: BigInt(rip), rflags: X86_EFLAGS_FIXED, rdx: BigInt(port) }
-    ioctl(this.#fd, KVM_SET_REGS, kvm_regs.encode(registers))
+  #pass(sled: Sled, { address, exits }: Pass): void {
+    registers[machine()].start(this.#fd, address)
     this.#run.setUint8(immediate_exit, 0)
-    for (let taken = 0; taken < exits; taken++) this.#takeExit(kind)
+    for (let taken = 0; taken < exits; taken++) this.#takeExit(sled)
     this.#completeLastExit()
   }
 
-  #takeExit(kind: BurstKind): void {
-    while (!this.#enter());
-    const exit = exitName(this.#run.getUint32(exit_reason, true))
-    if (exit === sleds[kind].exit) return
-    throw new ErrnoError('EIO', `Cannot run the guest: it left by ${exit}, ${sleds[kind].exit} wanted`)
+  #takeExit({ exit, blocks }: Sled): void {
+    if (blocks) this.#enterAwake()
+    else while (!this.#enter());
+    const left = exitName(this.#run.getUint32(exit_reason, true))
+    if (left === exit) return
+    throw new ErrnoError('EIO', `Cannot run the guest: it left by ${left}, ${exit} wanted`)
+  }
+
+  /** Enters the guest until it has left by itself; whatever it blocks in is ended by a signal. */
+  #enterAwake(): void {
+    this.#wakeTimer ??= new WakeTimer()
+    do this.#wakeTimer.start()
+    while (!this.#enter())
+    this.#wakeTimer.stop()
   }
 
   /** An exit's instruction is complete only after the next entry; immediate_exit keeps that from running on. */

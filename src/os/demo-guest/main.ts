@@ -11,15 +11,9 @@ import { constants } from 'node:os'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { PR_SET_PDEATHSIG } from '../../abi/prctl.js'
-import { guestMemorySize, writeProgram } from '../../sources/demo/guest-program.js'
-import {
-  type Answer,
-  burstKinds,
-  type Command,
-  parseCommand,
-  type Ready,
-} from '../../sources/demo/protocol.js'
-import { prctl } from '../libc.js'
+import { guestMemorySize, kindsOf, sledOf, writeProgram } from '../../sources/demo/guest-program.js'
+import { type Answer, type Command, parseCommand, type Ready } from '../../sources/demo/protocol.js'
+import { machine, prctl } from '../libc.js'
 import { KvmVcpu } from './kvm-vcpu.js'
 import { createVm, type KvmVm } from './kvm-vm.js'
 import { VcpuHandle } from './vcpu-handle.js'
@@ -42,13 +36,15 @@ function options(): { readonly isSimulated: boolean; readonly vcpus: number } {
   return { isSimulated: values.simulated, vcpus }
 }
 
+const createProgrammedVm = () => createVm(guestMemorySize, memory => writeProgram(memory, machine()))
+
 /** Runs each kind of instruction once in a VM that is given up again: KVM that is there may still be of no use. */
 function tryGuest(): void {
-  const { vm, end } = createVm(guestMemorySize, writeProgram)
+  const { vm, end } = createProgrammedVm()
   try {
     const vcpu = new KvmVcpu(vm, 0)
     try {
-      for (const kind of burstKinds) vcpu.burst(kind, 1)
+      for (const kind of kindsOf(machine())) vcpu.burst(kind, 1)
     } finally {
       vcpu.close()
     }
@@ -61,7 +57,7 @@ function tryGuest(): void {
 function createGuest(): KvmVm | string {
   try {
     tryGuest()
-    return createVm(guestMemorySize, writeProgram).vm
+    return createProgrammedVm().vm
   } catch (error) {
     return messageOf(error)
   }
@@ -80,6 +76,8 @@ class Guest {
     if (!this.#isPaused) throw new Error('Cannot burst while the guest runs: send {"op":"pause"} first')
     const vcpu = this.#vcpus[command.vcpu]
     if (!vcpu) throw new Error(`Cannot burst: there is no vCPU ${command.vcpu}`)
+    // Refused here: a vCPU's thread that throws ends the guest.
+    sledOf(machine(), command.kind)
     await vcpu.order({ op: 'burst', kind: command.kind, count: command.count })
   }
 
@@ -100,6 +98,8 @@ async function answer(guest: Guest, line: string): Promise<Answer> {
 
 async function main(): Promise<void> {
   prctl(PR_SET_PDEATHSIG, constants.signals.SIGKILL)
+  // It wakes vCPUs that block: it must be caught, and needs nothing done.
+  process.on('SIGALRM', () => undefined)
   const { isSimulated, vcpus } = options()
   const vm = isSimulated ? undefined : createGuest()
   const real = typeof vm === 'object' ? vm : undefined

@@ -6,7 +6,7 @@ import { MFD_CLOEXEC } from '../../abi/mman.js'
 import type { BurstKind } from '../../sources/demo/protocol.js'
 import { SimulatedStats } from '../../sources/demo/simulated-stats.js'
 import type { DemoVcpu } from '../../sources/demo/vcpu-loop.js'
-import { memfd_create, pwrite } from '../libc.js'
+import { machine, memfd_create, pwrite } from '../libc.js'
 
 export class SimulatedVcpu implements DemoVcpu {
   /** This process's descriptor of the vCPU's statistics. */
@@ -14,7 +14,7 @@ export class SimulatedVcpu implements DemoVcpu {
   readonly #stats: SimulatedStats
 
   constructor(id: number) {
-    this.#stats = new SimulatedStats(`simulated-${process.pid}/vcpu-${id}`)
+    this.#stats = new SimulatedStats(machine(), `simulated-${process.pid}/vcpu-${id}`)
     this.statsFd = memfd_create(`simulated-vcpu-stats:${id}`, MFD_CLOEXEC)
     pwrite(this.statsFd, this.#stats.head, 0)
     this.#publish()

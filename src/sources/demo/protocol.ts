@@ -8,7 +8,7 @@ import { ErrnoError } from '../../abi/errno.js'
 /** The kinds of event that the guest can be told to make. */
 export const burstKinds = ['port', 'mmio', 'halt'] as const
 
-/** Port writes, writes to an address without memory, or halts. */
+/** Port writes (of x86 alone), writes to an address without memory, or halts. */
 export type BurstKind = (typeof burstKinds)[number]
 
 /** Lets every vCPU run at its own pace. The guest starts so. */

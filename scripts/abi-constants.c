@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Prints the kernel's constants that src/abi repeats, from the installed headers, one a line: `NAME VALUE`. Negative
+ * values are printed as such. How to make the fixtures of both architectures stands in scripts/abi-golden.c.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/kvm.h>
+#include <linux/memfd.h>
+#include <linux/netlink.h>
+#include <linux/perf_event.h>
+#include <linux/seccomp.h>
+#include <linux/version.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define VALUE(name, value) printf("%s %lld\n", name, (long long)(value))
+#define CONST(name) VALUE(#name, name)
+#define NUMBER(call) VALUE("__NR_" #call, SYS_##call)
+
+static void print_syscalls(void)
+{
+	NUMBER(gettid);
+	NUMBER(timer_create);
+	NUMBER(timer_settime);
+	NUMBER(timer_delete);
+	NUMBER(tgkill);
+	NUMBER(perf_event_open);
+	NUMBER(process_vm_readv);
+	NUMBER(seccomp);
+	NUMBER(memfd_create);
+	NUMBER(statx);
+	NUMBER(pidfd_send_signal);
+	NUMBER(fsopen);
+	NUMBER(fsconfig);
+	NUMBER(fsmount);
+	NUMBER(pidfd_open);
+	NUMBER(close_range);
+	NUMBER(pidfd_getfd);
+	NUMBER(ioctl);
+#if defined(__x86_64__)
+	VALUE("AUDIT_ARCH", AUDIT_ARCH_X86_64);
+#elif defined(__aarch64__)
+	VALUE("AUDIT_ARCH", AUDIT_ARCH_AARCH64);
+#endif
+}
+
+static void print_files(void)
+{
+	CONST(S_IFMT);
+	CONST(S_IFDIR);
+	CONST(S_IFREG);
+	CONST(S_IFLNK);
+	CONST(DT_DIR);
+	CONST(DT_REG);
+	CONST(DT_LNK);
+	CONST(O_ACCMODE);
+	CONST(O_RDONLY);
+	CONST(O_WRONLY);
+	CONST(O_RDWR);
+	CONST(O_CREAT);
+	CONST(O_EXCL);
+	CONST(O_TRUNC);
+	CONST(O_APPEND);
+	CONST(O_NONBLOCK);
+	CONST(O_CLOEXEC);
+	CONST(O_PATH);
+	CONST(R_OK);
+	CONST(W_OK);
+	CONST(X_OK);
+	CONST(POLLIN);
+	CONST(POLLPRI);
+	CONST(POLLOUT);
+	CONST(POLLERR);
+	CONST(POLLHUP);
+	CONST(POLLNVAL);
+	CONST(POLLRDNORM);
+	CONST(POLLWRNORM);
+	CONST(PROT_READ);
+	CONST(PROT_WRITE);
+	CONST(MAP_SHARED);
+	CONST(MAP_PRIVATE);
+	CONST(MAP_ANONYMOUS);
+	CONST(MFD_CLOEXEC);
+	CONST(MS_NOSUID);
+	CONST(MS_NODEV);
+	CONST(MNT_FORCE);
+	CONST(MNT_DETACH);
+	CONST(FSOPEN_CLOEXEC);
+	CONST(FSCONFIG_CMD_CREATE);
+	CONST(FSMOUNT_CLOEXEC);
+	CONST(STATX_INO);
+	CONST(AT_STATX_DONT_SYNC);
+	CONST(AT_FDCWD);
+}
+
+static void print_signals_and_timers(void)
+{
+	CONST(SIGKILL);
+	CONST(SIGPIPE);
+	CONST(SIGALRM);
+	CONST(SIGCHLD);
+	CONST(SIGCONT);
+	CONST(SIGSTOP);
+	CONST(SIGTSTP);
+	CONST(SIGTTIN);
+	CONST(SIGTTOU);
+	CONST(SIGURG);
+	CONST(SIGVTALRM);
+	CONST(SIGPROF);
+	CONST(SIGWINCH);
+	CONST(PR_SET_PDEATHSIG);
+	CONST(PR_SET_NAME);
+	CONST(SIGEV_THREAD_ID);
+	CONST(CLOCK_MONOTONIC);
+}
+
+static void print_descriptors(void)
+{
+	CONST(EPOLL_CLOEXEC);
+	CONST(EPOLL_CTL_ADD);
+	CONST(EPOLLIN);
+	CONST(EFD_CLOEXEC);
+	CONST(EFD_NONBLOCK);
+	CONST(AF_UNIX);
+	CONST(SOCK_STREAM);
+	CONST(SOCK_RAW);
+	CONST(SOCK_NONBLOCK);
+	CONST(SOCK_CLOEXEC);
+	CONST(SOL_SOCKET);
+	CONST(SCM_RIGHTS);
+	CONST(MSG_CMSG_CLOEXEC);
+	CONST(AF_NETLINK);
+	CONST(NETLINK_KOBJECT_UEVENT);
+}
+
+static void print_perf(void)
+{
+	CONST(PERF_TYPE_HARDWARE);
+	CONST(PERF_TYPE_SOFTWARE);
+	CONST(PERF_TYPE_TRACEPOINT);
+	CONST(PERF_TYPE_HW_CACHE);
+	CONST(PERF_TYPE_RAW);
+	CONST(PERF_PMU_TYPE_SHIFT);
+	CONST(PERF_HW_EVENT_MASK);
+	CONST(PERF_FORMAT_TOTAL_TIME_ENABLED);
+	CONST(PERF_FORMAT_TOTAL_TIME_RUNNING);
+	CONST(PERF_FORMAT_ID);
+	CONST(PERF_FORMAT_GROUP);
+	CONST(PERF_FORMAT_LOST);
+	CONST(PERF_SAMPLE_TID);
+	CONST(PERF_SAMPLE_READ);
+	CONST(PERF_SAMPLE_CALLCHAIN);
+	CONST(PERF_SAMPLE_BRANCH_STACK);
+	CONST(PERF_SAMPLE_REGS_USER);
+	CONST(PERF_SAMPLE_STACK_USER);
+	CONST(PERF_SAMPLE_WEIGHT);
+	CONST(PERF_SAMPLE_REGS_INTR);
+	CONST(PERF_SAMPLE_PHYS_ADDR);
+	CONST(PERF_SAMPLE_WEIGHT_STRUCT);
+	CONST(PERF_SAMPLE_BRANCH_USER);
+	CONST(PERF_SAMPLE_BRANCH_KERNEL);
+	CONST(PERF_SAMPLE_BRANCH_HV);
+	CONST(PERF_FLAG_FD_NO_GROUP);
+	CONST(PERF_FLAG_FD_OUTPUT);
+	CONST(PERF_FLAG_PID_CGROUP);
+	CONST(PERF_EVENT_IOC_ENABLE);
+	CONST(PERF_EVENT_IOC_DISABLE);
+	CONST(PERF_EVENT_IOC_REFRESH);
+	CONST(PERF_EVENT_IOC_RESET);
+	CONST(PERF_EVENT_IOC_PERIOD);
+	CONST(PERF_EVENT_IOC_SET_OUTPUT);
+	CONST(PERF_EVENT_IOC_SET_FILTER);
+	CONST(PERF_EVENT_IOC_ID);
+	CONST(PERF_EVENT_IOC_SET_BPF);
+	CONST(PERF_EVENT_IOC_PAUSE_OUTPUT);
+	CONST(PERF_EVENT_IOC_QUERY_BPF);
+	CONST(PERF_EVENT_IOC_MODIFY_ATTRIBUTES);
+	CONST(PERF_IOC_FLAG_GROUP);
+}
+
+static void print_seccomp(void)
+{
+	CONST(SECCOMP_SET_MODE_FILTER);
+	CONST(SECCOMP_GET_NOTIF_SIZES);
+	CONST(SECCOMP_FILTER_FLAG_SPEC_ALLOW);
+	CONST(SECCOMP_FILTER_FLAG_NEW_LISTENER);
+	CONST(SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+	CONST(SECCOMP_RET_USER_NOTIF);
+	CONST(SECCOMP_RET_ALLOW);
+	CONST(SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+	CONST(SECCOMP_ADDFD_FLAG_SEND);
+	CONST(SECCOMP_IOCTL_NOTIF_RECV);
+	CONST(SECCOMP_IOCTL_NOTIF_SEND);
+	CONST(SECCOMP_IOCTL_NOTIF_ID_VALID);
+	CONST(SECCOMP_IOCTL_NOTIF_ADDFD);
+	VALUE("BPF_LOAD", BPF_LD | BPF_W | BPF_ABS);
+	VALUE("BPF_JUMP_EQUAL", BPF_JMP | BPF_JEQ | BPF_K);
+	VALUE("BPF_RETURN", BPF_RET | BPF_K);
+	CONST(BPF_PROG_TYPE_PERF_EVENT);
+}
+
+static void print_kvm(void)
+{
+	CONST(KVM_API_VERSION);
+	CONST(KVM_CAP_IMMEDIATE_EXIT);
+	CONST(KVM_CAP_BINARY_STATS_FD);
+	CONST(KVM_GET_API_VERSION);
+	CONST(KVM_CREATE_VM);
+	CONST(KVM_CHECK_EXTENSION);
+	CONST(KVM_GET_VCPU_MMAP_SIZE);
+	CONST(KVM_CREATE_VCPU);
+	CONST(KVM_SET_USER_MEMORY_REGION);
+	CONST(KVM_RUN);
+	CONST(KVM_GET_STATS_FD);
+	CONST(KVM_STATS_TYPE_MASK);
+	CONST(KVM_STATS_TYPE_CUMULATIVE);
+	CONST(KVM_STATS_TYPE_INSTANT);
+	CONST(KVM_STATS_TYPE_PEAK);
+	CONST(KVM_STATS_TYPE_LINEAR_HIST);
+	CONST(KVM_STATS_TYPE_LOG_HIST);
+	CONST(KVM_STATS_UNIT_MASK);
+	CONST(KVM_STATS_UNIT_NONE);
+	CONST(KVM_STATS_UNIT_BYTES);
+	CONST(KVM_STATS_UNIT_SECONDS);
+	CONST(KVM_STATS_UNIT_CYCLES);
+	CONST(KVM_STATS_UNIT_BOOLEAN);
+	CONST(KVM_STATS_BASE_MASK);
+	CONST(KVM_STATS_BASE_POW10);
+	CONST(KVM_STATS_BASE_POW2);
+}
+
+#if defined(__x86_64__)
+static void print_kvm_of_machine(void)
+{
+	CONST(KVM_SET_REGS);
+	CONST(KVM_GET_SREGS);
+	CONST(KVM_SET_SREGS);
+}
+#elif defined(__aarch64__)
+#define CORE_REG(field) \
+	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(field))
+
+static void print_kvm_of_machine(void)
+{
+	CONST(KVM_SET_ONE_REG);
+	CONST(KVM_ARM_VCPU_INIT);
+	CONST(KVM_ARM_PREFERRED_TARGET);
+	VALUE("KVM_REG_PC", CORE_REG(regs.pc));
+	VALUE("KVM_REG_X0", CORE_REG(regs.regs[0]));
+	VALUE("KVM_REG_X30", CORE_REG(regs.regs[30]));
+	VALUE("KVM_VM_TYPE_ARM_IPA_SIZE32", KVM_VM_TYPE_ARM_IPA_SIZE(32));
+}
+#endif
+
+int main(void)
+{
+	printf("# linux headers %d.%d.%d\n", LINUX_VERSION_CODE >> 16, (LINUX_VERSION_CODE >> 8) & 0xff,
+	       LINUX_VERSION_CODE & 0xff);
+	print_syscalls();
+	print_files();
+	print_signals_and_timers();
+	print_descriptors();
+	print_perf();
+	print_seccomp();
+	print_kvm();
+	print_kvm_of_machine();
+	return 0;
+}
