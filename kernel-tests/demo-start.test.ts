@@ -23,9 +23,12 @@ async function mountWith(t: Test, wait: string) {
 }
 
 t.test('a mount does not fail because of a demo guest that cannot start', needs('fuse'), async t => {
-  const { sh, log } = await mountWith(t, 'never')
-  t.same((await sh('cat $MNT/sys/bus/event_source/devices/kvm/type; ls $MNT/vms')).stdout, '4096')
-  t.match(log(), /pmufs: cannot count the demo guest: .*the test has it fail; mount again to try once more/)
+  const mount = await mountWith(t, 'never')
+  t.same((await mount.sh('cat $MNT/sys/bus/event_source/devices/kvm/type; ls $MNT/vms')).stdout, '4096')
+  t.match(
+    mount.log(),
+    /pmufs: cannot count the demo guest: .*the test has it fail; mount again to try once more/,
+  )
 })
 
 t.test(
@@ -33,18 +36,18 @@ t.test(
   needs('fuse'),
   async t => {
     const go = join(t.testdir(), 'go')
-    const { sh, log } = await mountWith(t, go)
-    t.same((await sh('ls $MNT/vms')).stdout, '', 'the mount can be used without it')
-    t.match(log(), /pmufs: the demo guest is not ready after \d+ s.*going on without/)
+    const mount = await mountWith(t, go)
+    t.same((await mount.sh('ls $MNT/vms')).stdout, '', 'the mount can be used without it')
+    t.match(mount.log(), /pmufs: the demo guest is not ready after \d+ s.*going on without/)
 
     writeFileSync(go, '')
-    await until('the demo guest', async () => (await sh('ls $MNT/vms')).stdout === 'demo', 60)
-    await until('its announcement', () => /pmufs: the demo guest.* is ready/.test(log()))
+    await until('the demo guest', async () => (await mount.sh('ls $MNT/vms')).stdout === 'demo', 60)
+    await until('its announcement', () => /pmufs: the demo guest.* is ready/.test(mount.log()))
 
-    const pid = Number((await sh('cat $MNT/vms/demo/pid')).stdout)
+    const pid = Number((await mount.sh('cat $MNT/vms/demo/pid')).stdout)
     t.match(readFileSync(`/proc/${pid}/cmdline`, 'latin1'), /demo-guest/)
     process.kill(pid, 'SIGKILL')
-    await until('its end', async () => (await sh('ls $MNT/vms')).stdout === '', 60)
-    await until('the word of its end', () => /pmufs: the demo guest has ended by itself/.test(log()))
+    await until('its end', async () => (await mount.sh('ls $MNT/vms')).stdout === '', 60)
+    await until('the word of its end', () => /pmufs: the demo guest has ended by itself/.test(mount.log()))
   },
 )

@@ -2,7 +2,9 @@
 /*
  * Prints sizeof and offsetof of the kernel structures that src/abi lays out, from the installed headers.
  * With abi-constants.c it makes the fixtures of each architecture, MACHINE being x86_64 or aarch64; on another machine
- * by a cross compiler (Debian's gcc-aarch64-linux-gnu and libc6-dev-arm64-cross), linked with -static and run in the lab:
+ * by a cross compiler (Debian's gcc-aarch64-linux-gnu and libc6-dev-arm64-cross), linked with -static and run in the lab.
+ * Where its own headers are older than the machine's, -isystem names a folder with links to the machine's linux/ and
+ * asm-generic/: these are the same for every architecture.
  *
  *   gcc -o abi-golden scripts/abi-golden.c && ./abi-golden > native-free-tests/abi/fixtures/offsets.MACHINE.txt
  *   gcc -o abi-constants scripts/abi-constants.c && ./abi-constants > native-free-tests/abi/fixtures/constants.MACHINE.txt

@@ -50,14 +50,9 @@ function demo(describe = () => vm) {
     patienceMs: PATIENCE_MS,
     remedy: 'do this',
   })
-  let hasStarted = false
-  const started = offered.start().then(() => {
-    hasStarted = true
-  })
-  const isWaiting = async (): Promise<boolean> => {
-    await settle()
-    return !hasStarted
-  }
+  const started = offered.start()
+  const isWaiting = (): Promise<boolean> =>
+    Promise.race([started.then(() => false), settle().then(() => true)])
   return {
     told,
     timers,

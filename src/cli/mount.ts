@@ -46,9 +46,13 @@ async function stopServer(served: Served | undefined): Promise<void> {
   }
 }
 
+/** Tells the user of what goes wrong while the mount goes on. */
+function onReport(message: string): void {
+  process.stderr.write(`pmufs: ${message}\n`)
+}
+
 async function serveUntilTheEnd(dir: string, options: MountOptions): Promise<void> {
   const tracepoints = findTracepoints(options.source)
-  const onReport = (message: string): void => void process.stderr.write(`pmufs: ${message}\n`)
   const guests = new Guests(options, tracepoints, onReport)
   let served: Served | undefined
   const end = interrupted()

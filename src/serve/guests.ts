@@ -33,10 +33,10 @@ export interface GuestsOptions {
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
 /**
- * How long a mount waits for its demo guest, in milliseconds: ten times what this program has taken since its own start,
+ * How long a mount waits for its demo guest, in milliseconds: five times what this program has taken since its own start,
  * as a machine that is slow for the one is slow for the other, but from 5 to 60 s.
  */
-const demoPatience = (): number => Math.min(60_000, Math.max(5000, 10 * performance.now()))
+const demoPatience = (): number => Math.min(60_000, Math.max(5000, 5 * performance.now()))
 
 const whoIs = ({ name, tgid, socket }: Uncounted): string =>
   [name && `VM "${name}"`, tgid && `process ${tgid}`, socket && `QMP socket ${socket}`]

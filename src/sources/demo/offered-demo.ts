@@ -59,13 +59,14 @@ export class OfferedDemo {
   async start(): Promise<void> {
     const { timers, patienceMs, report } = this.#owner
     const served = this.#serve()
-    let stopTimer: () => void = () => undefined
-    const isLate = new Promise<true>(resolve => {
-      stopTimer = timers.after(patienceMs, () => resolve(true))
+    const isLate = await new Promise<boolean>(resolve => {
+      const stopTimer = timers.after(patienceMs, () => resolve(true))
+      void served.then(() => {
+        stopTimer()
+        return resolve(false)
+      })
     })
-    const late = await Promise.race([served.then(() => false), isLate])
-    stopTimer()
-    if (!late || this.#isStopped) return
+    if (!isLate || this.#isStopped) return
     report(
       `the demo guest is not ready after ${Math.round(patienceMs / 1000)} s, this machine is busy or slow: going on without; it is counted as soon as it is ready, nothing need be done`,
     )
@@ -102,10 +103,13 @@ export class OfferedDemo {
     if (this.#isStopped) return
     const vm = guest.describe()
     this.#owner.offer(vm)
-    void guest.ended.then(() => {
-      this.#owner.withdraw(vm.key)
-      this.#ready = undefined
-      if (!this.#isStopped) this.#owner.report(`the demo guest has ended by itself; ${this.#owner.remedy}`)
-    })
+    void this.#withdrawAtItsEnd(guest, vm.key)
+  }
+
+  async #withdrawAtItsEnd(guest: DemoGuest, key: string): Promise<void> {
+    await guest.ended
+    this.#owner.withdraw(key)
+    this.#ready = undefined
+    if (!this.#isStopped) this.#owner.report(`the demo guest has ended by itself; ${this.#owner.remedy}`)
   }
 }
