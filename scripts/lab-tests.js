@@ -1,16 +1,32 @@
 /**
- * Runs test files in a lab, one after the other, as plain Node programs: their TAP goes to /lab/out/results, and one
- * line on each to standard output. Arguments: the files.
+ * Runs test files in a lab, one after the other, as plain Node programs, and prints one line on each. Arguments: the folder
+ * under /lab/out that keeps their TAP (results/) and says which files a lab has taken (taken/FILE/LAB), since several
+ * can have the same work; this lab's own name; then the files.
  */
 import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 
 /** Seconds after which a file hangs, whatever tap thinks of it. */
 const LIMIT = 1800
 
+const [name, lab, ...files] = process.argv.slice(2)
+const folder = `/lab/out/${name}`
+
+/** Whether the file was left to this lab: only one can make its folder. */
+function take(file) {
+  try {
+    mkdirSync(`${folder}/taken/${basename(file)}`)
+    mkdirSync(`${folder}/taken/${basename(file)}/${lab}`)
+    return true
+  } catch (error) {
+    if (error.code === 'EEXIST') return false
+    throw error
+  }
+}
+
 function run(file) {
-  const results = `/lab/out/results/${file}.tap`
+  const results = `${folder}/results/${file}.tap`
   mkdirSync(dirname(results), { recursive: true })
   const output = openSync(results, 'w')
   const child = spawn(process.execPath, [file.replace(/ts$/, 'js')], {
@@ -29,7 +45,8 @@ function run(file) {
 }
 
 let status = 0
-for (const file of process.argv.slice(2)) {
+for (const file of files) {
+  if (!take(file)) continue
   const start = performance.now()
   const ended = await run(file)
   if (ended !== 0) status = 1

@@ -18,6 +18,8 @@ const read = path => {
   }
 }
 
+const linesOf = path => read(path).split('\n').filter(Boolean)
+
 const namesIn = folder => {
   try {
     return readdirSync(folder)
@@ -33,12 +35,15 @@ const places = [
     files: process.argv.slice(2),
     tapOf: file => read(`.tap/test-results/${file}.tap`),
   },
-  ...namesIn('.tap/labs').map(name => ({
-    name: `lab ${name}`,
-    files: read(`.tap/labs/${name}/files`).trim().split('\n'),
-    tapOf: file => read(`.tap/labs/${name}/results/${file}.tap`),
-    seconds: Number(read(`.tap/labs/${name}/seconds`)),
-  })),
+  ...namesIn('.tap/labs')
+    .map(name => ({
+      name: `lab ${name}`,
+      files: linesOf(`.tap/labs/${name}/files`),
+      tapOf: file => read(`.tap/labs/${name}/results/${file}.tap`),
+      // A line for each time that it was booted.
+      seconds: linesOf(`.tap/labs/${name}/seconds`).reduce((sum, line) => sum + Number(line), 0),
+    }))
+    .filter(({ files }) => files.length > 0),
 ]
 
 /** The innermost failures of a file, each with the lines that explain it. */

@@ -5,42 +5,21 @@
 LAB_PATIENCE=8
 LAB_SCALE=0.02
 
+# The labs of a run, NAME|OPTIONS, in the order in which they are begun. x86_64-trixie has the tests that need KVM besides
+# its own where this machine has none; whoever is done with the others helps it.
+LABS=('x86_64-trixie|--kernel trixie' 'arm64-trixie|--arch arm64' 'x86_64-bookworm|--kernel bookworm')
+SMOKE=kernel-tests/lab/smoke.test.ts
+
 # Whether a lab can be made at all. What it installs itself, it can install: Debian packages.
 has_lab() { command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ] && [ -z "${PMUFS_LAB:-}" ]; }
-
-# in_lab NAME "OPTIONS" FILE ...: boots it once and runs all files. A machine that died is booted once more for what is
-# left: QEMU's emulation, not a test, is what fails then.
-in_lab() {
-  local name=$1 options=$2 out=.tap/labs/$1 status=0 left=()
-  shift 2
-  mkdir -p "$out/results"
-  cp -r .tap/js "$out/js"
-  cp ".tap/micro-vmm.${name%%-*}" "$out/micro-vmm"
-  printf '%s\n' "$@" > "$out/files"
-  SECONDS=0
-  left=("$@")
-  for try in first second; do
-    status=0
-    # shellcheck disable=SC2086
-    scripts/lab $options --out "$out" --env "PMUFS_TEST_PATIENCE=$LAB_PATIENCE" --env "PMUFS_TEST_SCALE=$LAB_SCALE" \
-      --env "PMUFS_TEST_LAB_FOR=$lacking" --env "PMUFS_TEST_MICRO_VMM=/lab/out/micro-vmm" --env REQUIRE_KERNEL_TESTS=1 \
-      -- sh -c 'cp -r /lab/out/js/. . && exec node scripts/lab-tests.js "$@"' sh "${left[@]}" 2>&1 |
-      sed -u "s/^/$name: /" || status=$?
-    [ "$status" -eq 125 ] || break
-    mapfile -t left < <(for file in "$@"; do grep -qs '^1\.\.' "$out/results/$file.tap" || echo "$file"; done)
-    [ $try = second ] || echo "$name: the machine died; once more for ${#left[@]} files"
-  done
-  echo "$SECONDS" > "$out/seconds"
-  rm -r "$out/js" "$out/micro-vmm"
-}
 
 # patience SECONDS: as long as tests wait on this machine (kernel-tests/support/patience.ts).
 patience() { awk -v seconds="$1" -v factor="${PMUFS_TEST_PATIENCE:-1}" 'BEGIN { printf "%d", seconds * factor }'; }
 
 compiler_of() { echo "${1/arm64/aarch64}-linux-gnu-gcc"; }
 
-# What all labs share: the tests as JavaScript, and the C VMM for both architectures. Sets $lacking and $lab_files: what
-# this machine lacks, and the tests that need that.
+# What all labs share: the tests as JavaScript, and the C VMM for both architectures. Sets $lacking, what this machine
+# lacks, and writes which files each lab runs.
 prepare_labs() {
   case $(uname -m) in
     x86_64)
@@ -52,19 +31,66 @@ prepare_labs() {
         /usr/x86_64-linux-gnu/include/stdio.h=libc6-dev-amd64-cross
       ;;
   esac
-  node scripts/transpile-tests.js .tap/js
-  local plan architecture vmm=kernel-tests/fixtures/micro-vmm.c
+  node scripts/transpile-tests.js .tap/labs/js
+  local plan architecture lab name vmm=kernel-tests/fixtures/micro-vmm.c
   for architecture in x86_64 arm64; do
-    "$(compiler_of "$architecture")" -O2 -Wall -Wextra -Werror -static -pthread -o ".tap/micro-vmm.$architecture" "$vmm"
+    "$(compiler_of "$architecture")" -O2 -Wall -Wextra -Werror -static -pthread \
+      -o ".tap/labs/micro-vmm.$architecture" "$vmm"
   done
   mapfile -t plan < <(node --import=@tapjs/typescript/import kernel-tests/support/plan.ts "${kernel[@]}")
-  lacking=${plan[0]} lab_files=("${plan[@]:1}")
-  [ -z "$lacking" ] || echo "this machine lacks $lacking: ${#lab_files[@]} files of tests that need it run in a lab"
+  lacking=${plan[0]}
+  for lab in "${LABS[@]}"; do
+    name=${lab%%|*}
+    mkdir -p ".tap/labs/$name"/{results,taken}
+    echo "$SMOKE" > ".tap/labs/$name/files"
+  done
+  [ -z "$lacking" ] && return
+  printf '%s\n' "${plan[@]:1}" >> .tap/labs/x86_64-trixie/files
+  echo "this machine lacks $lacking: $((${#plan[@]} - 1)) files of tests that need it run in a lab"
 }
 
+# files_left NAME: the files of a lab that nobody has taken.
+files_left() {
+  local file
+  while read -r file; do
+    [ -d ".tap/labs/$1/taken/${file##*/}" ] || echo "$file"
+  done < ".tap/labs/$1/files"
+}
+
+# boot_lab NAME OPTIONS: boots it once, for all of its files that nobody has taken. Its status is 125 where it died.
+boot_lab() {
+  local name=$1 options=$2 left
+  mapfile -t left < <(files_left "$name")
+  [ ${#left[@]} -gt 0 ] || return 0
+  # shellcheck disable=SC2086
+  setpriv --pdeathsig TERM scripts/lab $options --out .tap/labs --env "PMUFS_TEST_PATIENCE=$LAB_PATIENCE" \
+    --env "PMUFS_TEST_SCALE=$LAB_SCALE" --env "PMUFS_TEST_LAB_FOR=$lacking" \
+    --env "PMUFS_TEST_MICRO_VMM=/lab/out/micro-vmm.${name%%-*}" --env REQUIRE_KERNEL_TESTS=1 \
+    -- sh -c 'cp -r /lab/out/js/. . && exec node scripts/lab-tests.js "$@"' sh "$name" "$lab_id" "${left[@]}" 2>&1 |
+    sed -u "s/^/$name: /"
+}
+
+# run_lab NAME OPTIONS: a machine that died is booted once more for what it left: QEMU's emulation, not a test, failed.
+run_lab() {
+  local name=$1 options=$2 start=$SECONDS status=0 file lab_id=$BASHPID-$SECONDS
+  boot_lab "$name" "$options" || status=$?
+  if [ "$status" -eq 125 ]; then
+    echo "$name: the machine died; once more for what it left"
+    while read -r file; do
+      grep -qs '^1\.\.' ".tap/labs/$name/results/$file.tap" || [ ! -d ".tap/labs/$name/taken/${file##*/}/$lab_id" ] ||
+        rm -r ".tap/labs/$name/taken/${file##*/}"
+    done < ".tap/labs/$name/files"
+    boot_lab "$name" "$options" || true
+  fi
+  echo $((SECONDS - start)) >> ".tap/labs/$name/seconds"
+}
+
+# run_labs: takes one lab after the other that nobody else has begun, and then helps the first.
 run_labs() {
-  local smoke=(kernel-tests/lab/smoke.test.ts)
-  in_lab x86_64-trixie '--kernel trixie' "${smoke[@]}" "${lab_files[@]}"
-  in_lab arm64-trixie '--arch arm64' "${smoke[@]}"
-  in_lab x86_64-bookworm '--kernel bookworm' "${smoke[@]}"
+  local lab
+  for lab in "${LABS[@]}"; do
+    mkdir ".tap/labs/${lab%%|*}/begun" 2>/dev/null || continue
+    run_lab "${lab%%|*}" "${lab#*|}"
+  done
+  [ -z "$(files_left "${LABS[0]%%|*}")" ] || run_lab "${LABS[0]%%|*}" "${LABS[0]#*|}"
 }
