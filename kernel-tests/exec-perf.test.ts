@@ -59,7 +59,7 @@ async function statAround(
   const before = await counts()
   for (let run = 0; run < runs; run++) {
     await lines.next()
-    await guest.qmp.run('cont')
+    await guest.qmp.cont()
     await sleep(patience(milliseconds))
     await guest.qmp.run('stop')
     perf.stdin.write('\n')

@@ -49,7 +49,7 @@ t.test('four guests at once', options, async t => {
   const count = async (path: string) => Number((await mount.sh(`cat ${path}/count`)).stdout)
 
   proxy.hang()
-  await Promise.all([hung.qmp.run('cont'), paused.qmp.run('cont')])
+  await Promise.all([hung.qmp.cont(), paused.qmp.cont()])
 
   await t.test(
     'one is killed while it is counted: its last value and times stay, its events have ended',

@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { debugfsView } from '../src/os/debugfs.js'
+import { kvmKind } from '../src/os/tracepoints.js'
 import { execOn, plainNode } from './support/exec.js'
 import { microVmm } from './support/micro-vmm.js'
 import { type Mounted, mounted, shell, until } from './support/mounted.js'
@@ -28,6 +29,10 @@ async function read(mount: Mounted, paths: readonly string[]): Promise<number[]>
   const { stdout } = await mount.sh(`cat ${paths.map(path => `${path}/count`).join(' ')}`)
   return stdout.split('\n').map(Number)
 }
+
+/** Whether KVM keeps page tables of its own for a guest: with NPT and EPT none of these statistics need move. */
+const isShadowed = kvmKind() === 'other-x86'
+const isAboveZero = (count: number): boolean => count > 0
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0)
 
@@ -66,10 +71,7 @@ t.test('four busy vCPUs', needs('root', 'fuse', 'kvm', 'gcc'), async t => {
     const grown = names.map((name, i) => truth(name) - (before[i] ?? Number.NaN))
     t.comment(names.map((name, i) => `${name} ${grown[i]}`).join(', '))
     t.strictSame(await read(mount, paths), grown)
-    t.ok(
-      grown.some(count => count > 0),
-      'the first accesses have filled its page tables',
-    )
+    if (isShadowed) t.ok(grown.some(isAboveZero), 'the first accesses have filled its page tables')
   })
 
   t.test('the sum over the vCPUs is the count of the VM, exactly', async t => {
@@ -171,7 +173,7 @@ t.test('a QEMU guest with four vCPUs, counted through QMP', needs('root', 'fuse'
   const kept: string[] = []
   for (const name of names) kept.push(await open(mount, { ...onCpu, config: `${name},vm=${pid}` }))
   t.strictSame(await read(mount, [...wholes, ...kept]), [0, 0, 0, 0], 'a paused guest stands still')
-  await guest.qmp.run('cont')
+  await guest.qmp.cont()
   await sleep(patience(500))
   await guest.qmp.run('stop')
 
@@ -183,10 +185,7 @@ t.test('a QEMU guest with four vCPUs, counted through QMP', needs('root', 'fuse'
   const grown = (await ownWhole()).map((count, i) => count - (wholeBefore[i] ?? Number.NaN))
   t.comment(names.map((name, i) => `${name} ${grown[i]}`).join(', '))
   t.strictSame(await read(mount, kept), grown)
-  t.ok(
-    grown.every(count => count > 0),
-    'a BIOS that starts moves both',
-  )
+  if (isShadowed) t.ok(grown.every(isAboveZero), 'a BIOS that starts moves both')
 })
 
 t.test('perf under pmufs exec', needs('root', 'fuse', 'kvm', 'gcc', 'perf'), async t => {

@@ -68,7 +68,7 @@ t.test('a million port writes of a QEMU guest, by QMP and tracepoints at once', 
 
   const before = await own()
   const handles = await openHandles(mount, [ofPortWrites, 'trace_kvm_pio', 'userspace_exit_io'], tid)
-  await guest.qmp.run('cont')
+  await guest.qmp.cont()
   await until('all is written', () => writer.written() >= MILLION, 120)
   await guest.qmp.run('stop')
   t.equal(writer.written(), MILLION, 'what QEMU itself was given')

@@ -56,7 +56,7 @@ for (const transport of transports) {
         const before = await guest.counts('exits')
         const names = await open(mount, tids, 'exits')
         t.strictSame(await read(mount, names), [0, 0], 'a paused guest stands still')
-        await guest.qmp.run('cont')
+        await guest.qmp.cont()
         await sleep(patience(500))
         await guest.qmp.run('stop')
         const after = await guest.counts('exits')
@@ -70,7 +70,7 @@ for (const transport of transports) {
           `something was counted: ${counts.join(' ')}`,
         )
         await mount.sh(names.map(name => `rmdir handles/${name}`).join('; '))
-        await guest.qmp.run('cont')
+        await guest.qmp.cont()
       })
 
     t.test('keeps its last counts when it ends', async t => {

@@ -29,7 +29,7 @@ t.test('the queries of a QEMU guest', needs('root', 'fuse', 'kvm', 'qemu'), asyn
   t.test('are as many as readers ask for, and no more', async t => {
     await guest.qmp.run('stop')
     const before = await guest.counts('signal_exits')
-    await guest.qmp.run('cont')
+    await guest.qmp.cont()
     t.equal(await costNow(), undefined, 'nobody has read anything')
     t.notMatch((await vms()).stdout, /adds/)
     // Looks for vCPUs go on all the while, and ask no vCPU anything.
@@ -46,7 +46,7 @@ t.test('the queries of a QEMU guest', needs('root', 'fuse', 'kvm', 'qemu'), asyn
     for (let read = 0; read < 5; read++) await mount.sh(`cat ${handle}/count`)
     t.same(await costNow(), known, 'a paused guest is not disturbed')
     t.same(await guest.counts('signal_exits'), after)
-    await guest.qmp.run('cont')
+    await guest.qmp.cont()
   })
 
   t.test('are measured on request, to what QEMU says they have added', async t => {

@@ -204,7 +204,7 @@ t.test('a QEMU without a QMP socket for us', needs('root', 'fuse', 'kvm', 'qemu'
     await guest.qmp.run('stop')
     const before = await Promise.all(events.map(event => guest.counts(event)))
     const handles = await Promise.all((await guest.tids()).map(tid => openHandles(mount, events, tid)))
-    await guest.qmp.run('cont')
+    await guest.qmp.cont()
     await sleep(patience(500))
     await guest.qmp.run('stop')
     const after = await Promise.all(events.map(event => guest.counts(event)))
@@ -213,7 +213,7 @@ t.test('a QEMU without a QMP socket for us', needs('root', 'fuse', 'kvm', 'qemu'
       t.same(await readCounts(mount, ofVcpu), Object.fromEntries(own), `vCPU ${vcpu}: ${own.join('; ')}`)
       await closeHandles(mount, ofVcpu.values())
     }
-    await guest.qmp.run('cont')
+    await guest.qmp.cont()
   })
 })
 

@@ -10,17 +10,20 @@ LAB_SCALE=0.02
 LABS=('x86_64-trixie|--kernel trixie' 'arm64-trixie|--arch arm64' 'x86_64-bookworm|--kernel bookworm')
 SMOKE=kernel-tests/lab/smoke.test.ts
 
-# Whether a lab can be made at all. What it installs itself, it can install: Debian packages.
-has_lab() { command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ] && [ -z "${PMUFS_LAB:-}" ]; }
+# lacks_lab: whether no lab can be made here, and why ($no_lab). Installs what labs need.
+lacks_lab() {
+  no_lab=''
+  if [ -n "${PMUFS_LAB:-}" ]; then no_lab='this is one'
+  elif [ "$(id -u)" -ne 0 ]; then no_lab='it needs root'
+  elif ! command -v apt-get >/dev/null; then no_lab='it needs apt-get'
+  elif ! (need_lab_packages); then no_lab='QEMU or the compilers cannot be installed'
+  elif ! scripts/lab --check; then no_lab='there is no mirror of Debian'
+  fi
+  [ -n "$no_lab" ]
+}
 
-# patience SECONDS: as long as tests wait on this machine (kernel-tests/support/patience.ts).
-patience() { awk -v seconds="$1" -v factor="${PMUFS_TEST_PATIENCE:-1}" 'BEGIN { printf "%d", seconds * factor }'; }
-
-compiler_of() { echo "${1/arm64/aarch64}-linux-gnu-gcc"; }
-
-# What all labs share: the tests as JavaScript, and the C VMM for both architectures. Sets $lacking, what this machine
-# lacks, and writes which files each lab runs.
-prepare_labs() {
+need_lab_packages() {
+  need_packages qemu-system-x86_64=qemu-system-x86 qemu-system-aarch64=qemu-system-arm
   case $(uname -m) in
     x86_64)
       need_packages aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu \
@@ -31,16 +34,26 @@ prepare_labs() {
         /usr/x86_64-linux-gnu/include/stdio.h=libc6-dev-amd64-cross
       ;;
   esac
+}
+
+# patience SECONDS: as long as tests wait on this machine (kernel-tests/support/patience.ts).
+patience() { awk -v seconds="$1" -v factor="${PMUFS_TEST_PATIENCE:-1}" 'BEGIN { printf "%d", seconds * factor }'; }
+
+compiler_of() { echo "${1/arm64/aarch64}-linux-gnu-gcc"; }
+
+# What all labs share: the tests as JavaScript, and the C VMM for both architectures. Sets $lacking, what this machine
+# lacks, and writes which files each lab runs.
+prepare_labs() {
   node scripts/transpile-tests.js .tap/labs/js
-  local plan architecture lab name vmm=kernel-tests/fixtures/micro-vmm.c
+  local plan architecture each name vmm=kernel-tests/fixtures/micro-vmm.c
   for architecture in x86_64 arm64; do
     "$(compiler_of "$architecture")" -O2 -Wall -Wextra -Werror -static -pthread \
       -o ".tap/labs/micro-vmm.$architecture" "$vmm"
   done
   mapfile -t plan < <(node --import=@tapjs/typescript/import kernel-tests/support/plan.ts "${kernel[@]}")
   lacking=${plan[0]}
-  for lab in "${LABS[@]}"; do
-    name=${lab%%|*}
+  for each in "${LABS[@]}"; do
+    name=${each%%|*}
     mkdir -p ".tap/labs/$name"/{results,taken}
     echo "$SMOKE" > ".tap/labs/$name/files"
   done
@@ -62,12 +75,15 @@ boot_lab() {
   local name=$1 options=$2 left
   mapfile -t left < <(files_left "$name")
   [ ${#left[@]} -gt 0 ] || return 0
+  # In the background, so that the end of this script, which a trap waits for, ends the lab too.
   # shellcheck disable=SC2086
-  setpriv --pdeathsig TERM scripts/lab $options --out .tap/labs --env "PMUFS_TEST_PATIENCE=$LAB_PATIENCE" \
+  scripts/lab $options --out .tap/labs --env "PMUFS_TEST_PATIENCE=$LAB_PATIENCE" \
     --env "PMUFS_TEST_SCALE=$LAB_SCALE" --env "PMUFS_TEST_LAB_FOR=$lacking" \
     --env "PMUFS_TEST_MICRO_VMM=/lab/out/micro-vmm.${name%%-*}" --env REQUIRE_KERNEL_TESTS=1 \
-    -- sh -c 'cp -r /lab/out/js/. . && exec node scripts/lab-tests.js "$@"' sh "$name" "$lab_id" "${left[@]}" 2>&1 |
-    sed -u "s/^/$name: /"
+    -- sh -c 'cp -r /lab/out/js/. . && exec node scripts/lab-tests.js "$@"' sh "$name" "$lab_id" "${left[@]}" \
+    > >(sed -u "s/^/$name: /") 2>&1 &
+  lab=$!
+  wait "$lab"
 }
 
 # run_lab NAME OPTIONS: a machine that died is booted once more for what it left: QEMU's emulation, not a test, failed.
@@ -87,10 +103,11 @@ run_lab() {
 
 # run_labs: takes one lab after the other that nobody else has begun, and then helps the first.
 run_labs() {
-  local lab
-  for lab in "${LABS[@]}"; do
-    mkdir ".tap/labs/${lab%%|*}/begun" 2>/dev/null || continue
-    run_lab "${lab%%|*}" "${lab#*|}"
+  local each lab=''
+  trap '[ -z "$lab" ] || { kill "$lab"; wait "$lab"; } 2>/dev/null; exit 143' TERM
+  for each in "${LABS[@]}"; do
+    mkdir ".tap/labs/${each%%|*}/begun" 2>/dev/null || continue
+    run_lab "${each%%|*}" "${each#*|}"
   done
   [ -z "$(files_left "${LABS[0]%%|*}")" ] || run_lab "${LABS[0]%%|*}" "${LABS[0]#*|}"
 }

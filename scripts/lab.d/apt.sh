@@ -5,7 +5,14 @@
 debian_mirror() {
   [ -z "${PMUFS_LAB_MIRROR:-}" ] || { echo "$PMUFS_LAB_MIRROR"; return; }
   apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
-    awk '$2 ~ /^(bookworm|trixie|forky|sid|oldstable|stable|testing|unstable)$/ && $3 == "main" { print $1; exit }'
+    awk '$2 ~ /^(bookworm|trixie|forky|sid|oldstable|stable|testing|unstable)$/ && $3 == "main" && !found { print $1; found = 1 }'
+}
+
+need_mirror() {
+  local uri
+  uri=$(debian_mirror)
+  [ -n "$uri" ] || die 'no Debian source among those of apt (Ubuntu has none): set PMUFS_LAB_MIRROR to a Debian mirror'
+  echo "$uri"
 }
 
 # use_apt SUITE ARCHITECTURE: from here on `apt` is one with lists of its own for these. Sets $apt.
@@ -14,8 +21,7 @@ use_apt() {
   apt=$cache/apt/$suite-$architecture
   mkdir -p "$apt"/{state/lists/partial,cache/archives/partial,etc}
   [ -e "$apt/state/status" ] || : > "$apt/state/status"
-  uri=$(debian_mirror)
-  [ -n "$uri" ] || die 'no Debian source among those of apt: set PMUFS_LAB_MIRROR to the URL of a Debian mirror'
+  uri=$(need_mirror)
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main" > "$apt/etc/sources.list"
   cat > "$apt/etc/apt.conf" <<END
 APT::Architecture "$architecture";

@@ -1,13 +1,10 @@
 # Sourced by scripts/lab: the kernel's image, its modules, and the initramfs that finds the root.
 # shellcheck shell=bash disable=SC2154
 
-# Modules that the machine needs, by name; `?` marks those that not every kernel has apart.
+# Modules that the machine needs, by name.
 needed_modules() {
   echo virtio_pci virtio_console 9pnet_virtio 9p overlay fuse
-  case $arch in
-    x86_64) echo kvm_amd kvm_intel msr '?intel_rapl_common' '?rapl' ;;
-    arm64) echo ;;
-  esac
+  [ "$arch" != x86_64 ] || echo kvm_amd kvm_intel msr
 }
 
 debian_architecture() { case $arch in x86_64) echo amd64 ;; arm64) echo arm64 ;; esac; }
@@ -18,7 +15,7 @@ prepare_kernel() {
   architecture=$(debian_architecture)
   use_apt "$suite" "$architecture"
   update_lists
-  package=$(apt_run apt-cache depends "linux-image-$architecture" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+  package=$(apt_run apt-cache depends "linux-image-$architecture" | awk '$1 == "Depends:" && $2 ~ /^linux-image-[0-9]/ && !found { print $2; found = 1 }')
   [ -n "$package" ] || die "Debian $suite has no linux-image-$architecture"
   release=${package#linux-image-}
   kernel=$cache/kernel/$suite-$architecture/$release
@@ -50,16 +47,19 @@ number_modules() {
     path[${name//-/_}]=$module
   done < <(cd "$root" && find . -name '*.ko*')
   mkdir -p "$kernel/modules"
-  for module in $(needed_modules); do place_module "${module#'?'}" "${module%%[a-z0-9]*}"; done
+  for module in $(needed_modules); do place_module "$module"; done
 }
 
-# place_module NAME [?]: its dependencies first. What is in the kernel itself has no file.
+# place_module NAME: its dependencies first. What is in the kernel itself has no file.
 place_module() {
   local name=$1 file dependency
   [ -z "${placed[$name]:-}" ] || return 0
   placed[$name]=1
   file=${path[$name]:-}
-  [ -n "$file" ] || return 0
+  if [ -z "$file" ]; then
+    tr - _ < "$root/modules.builtin" | grep -q "/$name\\.ko" || die "Linux $release of Debian $suite has no module $name"
+    return
+  fi
   local plain
   plain=$kernel/modules/$name.ko
   case $file in
