@@ -75,7 +75,7 @@ boot_lab() {
   local name=$1 options=$2 left
   mapfile -t left < <(files_left "$name")
   [ ${#left[@]} -gt 0 ] || return 0
-  # In the background, so that the end of this script, which a trap waits for, ends the lab too.
+  # In the background, where a trap can end it while it is waited for.
   # shellcheck disable=SC2086
   scripts/lab $options --out .tap/labs --env "PMUFS_TEST_PATIENCE=$LAB_PATIENCE" \
     --env "PMUFS_TEST_SCALE=$LAB_SCALE" --env "PMUFS_TEST_LAB_FOR=$lacking" \
@@ -83,7 +83,20 @@ boot_lab() {
     -- sh -c 'cp -r /lab/out/js/. . && exec node scripts/lab-tests.js "$@"' sh "$name" "$lab_id" "${left[@]}" \
     > >(sed -u "s/^/$name: /") 2>&1 &
   lab=$!
-  wait "$lab"
+  local status=0
+  wait "$lab" || status=$?
+  lab=''
+  return "$status"
+}
+
+# What this shell has in the background: the lab that it has booted, and the shell that boots others.
+lab='' labs=''
+end_labs() {
+  local process
+  for process in $lab $labs; do
+    kill "$process" 2>/dev/null || continue
+    wait "$process" || true
+  done
 }
 
 # run_lab NAME OPTIONS: a machine that died is booted once more for what it left: QEMU's emulation, not a test, failed.
@@ -103,8 +116,7 @@ run_lab() {
 
 # run_labs: takes one lab after the other that nobody else has begun, and then helps the first.
 run_labs() {
-  local each lab=''
-  trap '[ -z "$lab" ] || { kill "$lab"; wait "$lab"; } 2>/dev/null; exit 143' TERM
+  local each
   for each in "${LABS[@]}"; do
     mkdir ".tap/labs/${each%%|*}/begun" 2>/dev/null || continue
     run_lab "${each%%|*}" "${each#*|}"
