@@ -39,6 +39,34 @@ t.test('no known name is a word of perf, and no two become one', async t => {
     t.notOk(name.startsWith('kvm_') && !name.endsWith('_reason'), `${name} is a tracepoint`)
 })
 
+t.test('no name that a VMM makes up takes the file of another event', async t => {
+  const own = new EventNames(['sched', 'made_stat'])
+  t.equal(own.claim('tlb_flush_stat'), 'tlb_flush_stat_stat', 'known names go first')
+  t.equal(own.claim('tlb_flush'), 'tlb_flush_stat')
+  t.equal(own.claim('sched_stat'), 'sched_stat', 'first come keeps')
+  t.equal(own.claim('sched'), 'sched_stat_stat')
+  t.equal(own.claim('sched'), 'sched_stat_stat', 'once')
+  t.equal(own.claim('EXITS'), 'EXITS_stat', 'perf finds names in any case')
+  t.equal(own.claim('kvm_exit'), 'kvm_exit_stat', 'requests have that for trace_kvm_exit')
+  t.equal(own.claim('Tlb_Flush'), 'Tlb_Flush_stat_stat_stat')
+  t.equal(own.claim('made'), 'made', 'what is free stays')
+  t.equal(own.claim('msr'), 'msr')
+  t.equal(new EventNames(['msr', 'msr_stat']).claim('msr'), 'msr_stat_stat', 'a new name is looked at too')
+})
+
+t.test('the files of events/ are as many as the events, whatever these are called', async t => {
+  const { pmu } = machine({ events: ['tlb_flush_stat', 'tlb_flush', 'EXITS', 'exits'] })
+  const shown = pmu.attr_groups[0]?.attrs.map(({ name, show }) => [name, show()])
+  t.strictSame(shown, [
+    ['exits', 'event=0x00\n'],
+    ['tlb_flush_stat', 'event=0x11\n'],
+    ['EXITS_stat', 'event=0x54\n'],
+    ['tlb_flush_stat_stat', 'event=0x55\n'],
+  ])
+  t.equal(resolveTerms(pmu, 'tlb_flush', [0n, 0n, 0n, 0n])[0], 0x11n)
+  t.equal(resolveTerms(pmu, 'tlb_flush_stat', [0n, 0n, 0n, 0n])[0], 0x11n)
+})
+
 t.test('#7: a request may call events as they were called', async t => {
   const { pmu } = machine({
     events: ['exits', 'tlb_flush', 'trace_kvm_exit'],

@@ -21,6 +21,41 @@ t.test('a vCPU that cannot be armed leaves none armed, and the event waits', asy
   t.equal(event.stateName, 'active')
 })
 
+t.test('no sum is given that leaves out a vCPU which could not be armed when it came', async t => {
+  const { open, source, vms, vm, clock } = machine({ armedOnly: true })
+  const event = open()
+  source.happen(vm.vcpu(0), 'exits', 3n)
+  source.refusal = new Failure('EMFILE', 'no more descriptors')
+  const plugged = vm.plug(2, 1003, clock.ticks)
+  vms.update(vm)
+  source.happen(vm.vcpu(0), 'exits', 2n)
+  t.throws(() => read(event), { code: 'EIO' })
+  t.equal(event.stateName, 'error')
+  source.refusal = undefined
+  t.equal(read(event), 5n, 'it is armed by the read')
+  t.equal(event.stateName, 'active')
+  t.ok(source.isArmed(plugged, 'exits'))
+  source.happen(plugged, 'exits', 4n)
+  t.equal(read(event), 9n)
+  perf_release(event)
+  t.notOk(source.isArmed(plugged, 'exits'))
+  t.equal(source.repeated, 0)
+})
+
+t.test('a vCPU that goes before it could be armed is armed no more', async t => {
+  const { open, source, vms, vm, clock } = machine()
+  const event = open()
+  source.refusal = new Failure('EMFILE', 'no more descriptors')
+  const plugged = vm.plug(2, 1003, clock.ticks)
+  source.set(plugged, 'exits', 7n)
+  vms.update(vm)
+  source.refusal = undefined
+  vm.unplug(2)
+  vms.update(vm)
+  t.notOk(source.isArmed(plugged, 'exits'))
+  t.equal(read(event), 0n)
+})
+
 t.test('nothing is lost when a vCPU is unplugged, nor counted twice when it comes back', async t => {
   const { open, source, vms, vm } = machine()
   const second = vm.vcpu(1)

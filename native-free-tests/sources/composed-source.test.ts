@@ -2,9 +2,11 @@
 import t from 'tap'
 import type { CountSource, Vcpu } from '../../src/kvm/vm.js'
 import { ComposedSource } from '../../src/sources/composed-source.js'
+import { ComposedWhole } from '../../src/sources/composed-whole.js'
 import { FakeRefresher } from '../../src/sources/fake/fake-refresher.js'
 import { FakeSource } from '../../src/sources/fake/fake-source.js'
 import { FakeVm } from '../../src/sources/fake/fake-vm.js'
+import { FakeWhole } from '../../src/sources/fake/fake-whole.js'
 
 const vm = new FakeVm()
 const [first, second] = [vm.vcpu(0), vm.vcpu(1)]
@@ -67,6 +69,13 @@ t.test('an event that could not be armed is bound to nobody', async t => {
   t.match(source.configure_event(first, 'exits', true), { code: 'ENOSPC' })
   statistics.events = [{ name: 'exits' }]
   t.equal(source.partFor(first, 'exits'), statistics)
+})
+
+t.test('counts of a whole VM that must be fetched first are, also where another source goes before', async t => {
+  const refresher = new FakeRefresher()
+  const whole = new ComposedWhole([new FakeWhole(['exits']), new FakeWhole(['halts'], refresher)])
+  t.equal(whole.refresher, refresher)
+  t.equal(new ComposedWhole([new FakeWhole(['exits'])]).refresher, undefined)
 })
 
 t.test('name lists the sources that count anything', async t => {

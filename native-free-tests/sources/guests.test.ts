@@ -149,6 +149,24 @@ t.test('a QMP connection that ends is a VM that has gone, and readers go on with
   t.strictSame(all.vms, [])
 })
 
+t.test('a server that hangs up as soon as it is counted is asked ever more seldom', async t => {
+  const all = setUp(new FakeProc(qemuProcess), { source: 'qmp', sockets: ['/run/vm.sock'] })
+  await pass(all, all.main.start())
+  for (let second = 0; second < 100; second++) {
+    all.qemu.hangUp()
+    await all.timers.pass(1000)
+  }
+  t.ok(all.qemu.connections > 3 && all.qemu.connections < 10, `${all.qemu.connections} connections in 100 s`)
+  t.match(all.main.uncounted, [{ socket: '/run/vm.sock', reason: /as soon as it was counted/ }])
+  await all.timers.pass(31_000)
+  t.equal(all.vms.length, 1, 'it is not given up')
+  t.strictSame(all.main.uncounted, [])
+  const { connections } = all.qemu
+  all.qemu.hangUp()
+  await all.timers.pass(1100)
+  t.equal(all.qemu.connections, connections + 1, 'one that has lived is asked at the next look')
+})
+
 t.test('a guest that holds its statistics open is left to other QMP clients', async t => {
   const all = setUp(new FakeProc(qemuProcess + held), { source: 'auto', sockets: ['/run/vm.sock'] })
   await pass(all, all.main.start())

@@ -97,6 +97,7 @@ t.test('one that fails before it is ready does not fail the mount, which goes on
   await started
   t.match(told, [/cannot count the demo guest: it is ill; do this/, 'stop'])
   t.equal(offered.ready, undefined)
+  t.equal(offered.pid, undefined, "its number is anybody's")
 })
 
 t.test('one that fails late is told of, and never said to be ready', async t => {
@@ -126,6 +127,7 @@ t.test('one that ends by itself is withdrawn, and the user is told', async t => 
   await settle()
   t.match(told, ['offer demo-7', 'withdraw demo-7', /has ended by itself; do this/])
   t.equal(offered.ready, undefined)
+  t.equal(offered.pid, undefined, "its number is anybody's")
 })
 
 t.test('the end of the mount ends one that is not ready yet, without a word', async t => {

@@ -98,9 +98,10 @@ t.test('one whose statistics are held is counted by them once it is told', async
 })
 
 t.test('a vCPU that lost its thread is unplugged, and none that is to be told', async t => {
-  const { fs, look } = await setUp(vmm + thread(101, RUN(10)) + thread(102, RUN(12)))
+  const { fs, look, main } = await setUp(vmm + thread(101, RUN(10)) + thread(102, RUN(12)))
   t.equal(fs.read('pid-100/pending'), '\n')
   await look(vmm + thread(101, RUN(10)))
+  t.strictSame(main.uncounted, [])
   t.equal(fs.read('pid-100/pending'), '\n')
   t.notOk(fs.readdir('pid-100').includes('vcpu1'))
 })

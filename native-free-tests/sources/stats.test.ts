@@ -140,6 +140,27 @@ t.test('StatsSource has no count where the descriptor was cut or fails', async t
   t.equal(source.get_event_count(vcpu(0), 'exits'), undefined)
 })
 
+t.test('StatsSource reads the newest descriptor of a vCPU, and closes the one before it', async t => {
+  const closed: number[] = []
+  const files = {
+    pread: (fd: number, into: Uint8Array, position: number) => {
+      if (closed.includes(fd)) throw new ErrnoError('EBADF')
+      return preadOf(file, into, position)
+    },
+    close: (fd: number) => {
+      closed.push(fd)
+    },
+  }
+  const of = (id: number, statsFd: number) => ({ id, tid: id, startTime: 1n, statsFd })
+  const source = new StatsSource(files, [of(0, 10)])
+  source.take([of(0, 11)])
+  t.strictSame(closed, [10])
+  t.equal(source.get_event_count(vcpu(0), 'exits'), 12n, 'KVM has one vCPU of a number')
+  source.update([of(0, 11)])
+  source.close()
+  t.strictSame(closed, [10, 11])
+})
+
 t.test('StatsSource closes each descriptor once: of vCPUs that went, and all in the end', async t => {
   const closed: number[] = []
   const files = {

@@ -67,7 +67,7 @@ class KnownEvents {
     const id = this.#table.id(reason?.of ?? name)
     if (id === undefined) return
     this.#cbs[id] = withEvent(this.#cbs[id], callbacks(name, this.#arming), reason?.value)
-    const attrs = counterAttributes(id, { ...event, name: this.#eventNames.fileOf(name) })
+    const attrs = counterAttributes(id, { ...event, name: this.#eventNames.claim(name) })
     this.#attrs[id] = [...(this.#attrs[id] ?? []), ...attrs]
   }
 }

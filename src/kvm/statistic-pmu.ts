@@ -53,6 +53,7 @@ export abstract class StatisticPmu implements Pmu {
     host.host_event_del(event)
   }
 
+  /** Not called by the core, for want of sampling events: add() starts, and has its failure told to who reads. */
   start(event: PerfEvent, _flags: number): void {
     const failure = host.host_event_start(event)
     if (failure) log.kvm('event %s stays stopped: %s', event.id, failure.message)

@@ -67,7 +67,7 @@ export class VmPmuEvents {
     if (id === undefined) return
     const reason = isHistogram(event) ? undefined : event.reason?.value
     this.#events[id] = withEvent(this.#events[id], event, reason)
-    const name = this.#eventNames.fileOf(event.name)
+    const name = this.#eventNames.claim(event.name)
     const attrs = isHistogram(event)
       ? [histogramAttribute(id, { ...event, name })]
       : counterAttributes(id, { ...event, name })

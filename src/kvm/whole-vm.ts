@@ -114,7 +114,7 @@ export class VcpuSum implements WholeVm {
 
   update(gone: readonly Vcpu[]): void {
     for (const vcpu of gone) {
-      this.#follow(vcpu)
+      if (this.#isKept(vcpu)) this.#take(vcpu)
       if (this.#armed.has(vcpu)) this.#disarmOne(vcpu)
     }
     for (const vcpu of this.vm.vcpus) {
@@ -122,8 +122,6 @@ export class VcpuSum implements WholeVm {
         this.#parts.set(vcpu.id, new Followed(this.#options.isFresh(vcpu) ? 0n : this.#read(vcpu)))
       // One that comes back may be kept by a source that counts from 0 again.
       this.#follow(vcpu)
-      const failure = this.#isArmed && !this.#armed.has(vcpu) ? this.#armOne(vcpu) : undefined
-      if (failure) log.kvm('"%s" of vCPU thread %d is not armed: %s', this.#options.event, vcpu.tid, failure)
     }
   }
 
@@ -131,7 +129,20 @@ export class VcpuSum implements WholeVm {
     return this.vm.source.get_event_count(vcpu, this.#options.event)
   }
 
+  /** Whether its source counts it, as far as the sum wants that: what one that is not armed shows is no count. */
+  #isKept(vcpu: Vcpu): boolean {
+    return !this.#isArmed || this.#armed.has(vcpu)
+  }
+
+  /** Follows one; where it came while the sum was armed and could not be armed, that is tried again first. */
   #follow(vcpu: Vcpu): boolean {
+    const failure = this.#isKept(vcpu) ? undefined : this.#armOne(vcpu)
+    if (!failure) return this.#take(vcpu)
+    log.sources('"%s" of vCPU thread %d is not armed: %s', this.#options.event, vcpu.tid, failure.message)
+    return false
+  }
+
+  #take(vcpu: Vcpu): boolean {
     return this.#parts.get(vcpu.id)?.follow(this.#read(vcpu)) ?? false
   }
 

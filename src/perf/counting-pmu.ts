@@ -155,6 +155,7 @@ function countingPmu<Target>(made: CountingPmu<Target>, scope: Scope<Target>): P
       return flags & PERF_EF_START ? start(event) : undefined
     },
     del: stop,
+    // Nobody is to be told of a failure: without interrupts there is no sampling event, and so no call of this.
     start: event => {
       start(event)
     },

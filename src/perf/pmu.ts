@@ -64,6 +64,10 @@ export interface Pmu {
   add(event: PerfEvent, flags: number): Failure | undefined
   /** Takes it off again, its count folded in. */
   del(event: PerfEvent, flags: number): void
+  /**
+   * Has an event that was stopped in its place go on. add() starts events; this is called only where a sampling event
+   * gets another period, so never by a PMU with PERF_PMU_CAP_NO_INTERRUPT.
+   */
   start(event: PerfEvent, flags: number): void
   /** With PERF_EF_UPDATE the count is folded in. */
   stop(event: PerfEvent, flags: number): void

@@ -3,6 +3,7 @@
  * for another: a count comes from the first that can be read.
  */
 import type { EventDescription, WholeSource } from '../kvm/vm.js'
+import type { Refresher } from '../perf/pmu.js'
 
 export class ComposedWhole implements WholeSource {
   readonly parts: readonly WholeSource[]
@@ -21,6 +22,11 @@ export class ComposedWhole implements WholeSource {
     for (const part of this.parts)
       for (const event of part.events) if (!events.has(event.name)) events.set(event.name, event)
     return [...events.values()]
+  }
+
+  /** One part at most has counts to fetch: those of a QMP socket, whose VM has no other part. */
+  get refresher(): Refresher | undefined {
+    return this.parts.find(({ refresher }) => refresher)?.refresher
   }
 
   get_event_count(event: string): bigint | undefined {

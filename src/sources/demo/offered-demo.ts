@@ -45,7 +45,10 @@ export class OfferedDemo {
     this.#owner = owner
   }
 
-  /** The guest's process, ready or not: it is offered by the name that it has here, and not to be found another time. */
+  /**
+   * The guest's process while it lives, ready or not: it is offered by the name that it has here, and not to be found
+   * another time. The number of one that has ended is any other process's next.
+   */
   get pid(): number | undefined {
     return this.#guest?.pid
   }
@@ -96,6 +99,7 @@ export class OfferedDemo {
         this.#owner.report(`cannot count the demo guest: ${reasonOf(error)}; ${this.#owner.remedy}`)
       this.#ready = undefined
       await this.#guest?.stop()
+      this.#guest = undefined
     }
   }
 
@@ -108,6 +112,7 @@ export class OfferedDemo {
 
   async #withdrawAtItsEnd(guest: DemoGuest, key: string): Promise<void> {
     await guest.ended
+    this.#guest = undefined
     this.#owner.withdraw(key)
     this.#ready = undefined
     if (!this.#isStopped) this.#owner.report(`the demo guest has ended by itself; ${this.#owner.remedy}`)

@@ -86,7 +86,7 @@ export class StatsVms {
     const pending = untold.filter(({ id }) => !known.told.has(id))
     const name = qemuGuestName(this.#view.commandLine(process.tgid))
     const identity = { tgid: process.tgid, ...(name === undefined ? {} : { name }) }
-    const problems = problemsOf(this.#countable, { vcpus, untold, isWhole: known.whole.length > 0 })
+    const problems = problemsOf(this.#countable, { vcpus, pending, isWhole: known.whole.length > 0 })
     const uncounted = problems.map(problem => ({ ...identity, ...problem }))
     const source = this.#sourceOf(vcpus, pending)
     if (source === undefined && known.whole.length === 0) return { uncounted }

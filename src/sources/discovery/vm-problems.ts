@@ -44,8 +44,8 @@ export const problemOf = (error: unknown): Problem => {
 /** What was found of one VM. */
 interface FoundVcpus {
   readonly vcpus: readonly { readonly id: number; readonly problem?: Problem }[]
-  /** Those whose threads cannot be told. */
-  readonly untold: readonly VcpuLinks[]
+  /** Those whose threads cannot be told yet. */
+  readonly pending: readonly VcpuLinks[]
   /** Whether the VM as a whole is counted. */
   readonly isWhole: boolean
 }
@@ -53,13 +53,13 @@ interface FoundVcpus {
 /** Why vCPUs of a VM are not counted, each reason with those concerned. */
 export function problemsOf(countable: Countable, found: FoundVcpus): (Problem & { vcpus: number[] })[] {
   const { stats, threads } = countable
-  const { vcpus, untold, isWhole } = found
+  const { vcpus, pending, isWhole } = found
   // Who asks for debugfs alone asks for no vCPU's counts.
   const isWholeAsked = countable.debugfs && !stats && !threads
-  if (isWholeAsked) return isWhole ? [] : [{ ...noFolder, vcpus: [...vcpus, ...untold].map(({ id }) => id) }]
+  if (isWholeAsked) return isWhole ? [] : [{ ...noFolder, vcpus: [...vcpus, ...pending].map(({ id }) => id) }]
   const all = [
     ...vcpus.flatMap(({ id, problem }) => (problem && !threads ? [{ id, problem }] : [])),
-    ...untold.map(link => ({ id: link.id, problem: (link.stats && stats) || threads ? noThread : noStats })),
+    ...pending.map(link => ({ id: link.id, problem: (link.stats && stats) || threads ? noThread : noStats })),
   ]
   const problems = new Map<string, Problem & { vcpus: number[] }>()
   for (const { id, problem } of all.sort((a, b) => a.id - b.id)) {

@@ -2,7 +2,8 @@
  * One QMP socket that was named: gets its guest, keeps it, and says what is the matter where there is none.
  *
  * Where somebody else is served, one connection waits in the background until its turn comes; no look waits for it.
- * Where not even that is possible, or what answers is of no use, it is tried again, ever more seldom. One whose guest is not to be counted here is left to others until that process is gone.
+ * Where not even that is possible, what answers is of no use, or a guest hangs up as soon as it is counted, it is tried
+ * again, ever more seldom. One whose guest is not to be counted here is left to others until that process is gone.
  */
 import { ErrnoError, errnoOf } from '../../abi/errno.js'
 import type { ProcView } from '../discovery/proc-view.js'
@@ -31,12 +32,19 @@ interface Parked {
 
 const FIRST_PAUSE_MS = 1000
 const LONGEST_PAUSE_MS = 30_000
+/** A guest that was there for less is not asked for at each look: it would come and go for ever. */
+const SHORT_LIFE_MS = 5000
 
 const remedies: Partial<Record<string, string>> = {
   ENOENT: 'give the path of a socket of `qemu -qmp unix:PATH,server=on,wait=off`',
   ECONNREFUSED: 'its QEMU is gone: start it again, or leave the socket out',
   EACCES: 'run pmufs as root or as the user of that QEMU',
   EBUSY: 'it is counted once that client ends; end it, or give QEMU one more -qmp socket',
+}
+
+const hangsUp: Problem = {
+  reason: 'it ended the connection as soon as it was counted',
+  remedy: 'nothing need be done where its QEMU has ended; otherwise see what closes the socket',
 }
 
 function problemOf(error: unknown): Problem {
@@ -133,9 +141,9 @@ export class QmpSocket {
       client = await QmpClient.open({ path, connect, timers, timeoutMs, signal, onSilent: silent })
       const guest = await QmpGuest.describe({ client, view, timers, timeoutMs, path })
       this.#isMute = false
-      this.#pauseMs = FIRST_PAUSE_MS
       this.#uncounted = undefined
       if (!this.#isClosed && !this.#isServed(guest.tgid)) return this.#keep(guest, client)
+      this.#pauseMs = FIRST_PAUSE_MS
       this.#parked = { tgid: guest.tgid, startTime: guest.startTime }
     } catch (error) {
       this.#fail(error)
@@ -144,11 +152,15 @@ export class QmpSocket {
   }
 
   #keep(guest: QmpGuest, client: QmpClient): void {
+    const { timers } = this.#options
+    const since = timers.now()
     this.#guest = guest
     client.onClosed(() => {
       guest.close()
       if (this.#guest !== guest) return
       this.#guest = undefined
+      if (timers.now() - since < SHORT_LIFE_MS) this.#mistrust()
+      else this.#pauseMs = FIRST_PAUSE_MS
       this.#options.onGone()
     })
   }
@@ -165,7 +177,16 @@ export class QmpSocket {
     }
     this.#uncounted = { socket: this.path, ...problemOf(error) }
     this.#isMute = error instanceof ErrnoError && ['EBUSY', 'ETIMEDOUT', 'EPROTO'].includes(error.code)
-    if (this.#isMute) this.#pause(Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS))
+    if (this.#isMute) this.#pauseLonger()
+  }
+
+  #mistrust(): void {
+    this.#pauseLonger()
+    this.#uncounted = { socket: this.path, ...hangsUp }
+  }
+
+  #pauseLonger(): void {
+    this.#pause(Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS))
   }
 
   #pause(ms: number): void {

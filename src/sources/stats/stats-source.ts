@@ -11,8 +11,6 @@ export class StatsSource implements CountSource {
   readonly name = 'stats'
   readonly #files: StatsFiles
   readonly #open = new Map<number, HeldStats>()
-  /** Those that others have replaced. */
-  readonly #replaced: HeldStats[] = []
   readonly #whyNone: string | undefined
   #events: readonly EventDescription[] = []
   #histograms: readonly HistogramDescription[] = []
@@ -41,13 +39,16 @@ export class StatsSource implements CountSource {
     return this.#histograms
   }
 
-  /** Takes over the descriptors of vCPUs that came; those of vCPUs that went can be read until update(). */
+  /**
+   * Takes over the descriptors of vCPUs that came; those of vCPUs that went can be read until update(). Of two of one
+   * number the newer is read for both: KVM keeps a vCPU, and its statistics, by its number until the VM ends.
+   */
   take(vcpus: readonly VcpuDescription[]): void {
     for (const { id, statsFd } of vcpus) {
       const held = this.#open.get(id)
       if (statsFd === undefined || held?.fd === statsFd) continue
-      if (held) this.#replaced.push(held)
       this.#open.set(id, new HeldStats(this.#files, statsFd))
+      held?.close()
     }
     this.#describe()
   }
@@ -61,7 +62,6 @@ export class StatsSource implements CountSource {
       this.#open.delete(id)
       held.close()
     }
-    for (const held of this.#replaced.splice(0)) held.close()
     this.#describe()
   }
 
