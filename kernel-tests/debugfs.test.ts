@@ -48,6 +48,11 @@ const found = (mount: Mounted, pid: number | undefined) =>
 const read = async (mount: Mounted, path: string) =>
   (await mount.sh(`cat ${path}/count ${path}/state`)).stdout
 
+t.test('it is no source where threads have other numbers than in its names', needs('root'), async t => {
+  const other = `${t.testdir({ pid: '' })}/pid`
+  t.equal(debugfsView(new Set(), other), undefined)
+})
+
 t.test('readText() reads what has no pread(2)', needs('root'), async t => {
   const fifo = `${t.testdir()}/fifo`
   await execa('mkfifo', [fifo])

@@ -56,7 +56,7 @@ t.test('no name that a VMM makes up takes the file of another event', async t =>
 
 t.test('the files of events/ are as many as the events, whatever these are called', async t => {
   const { pmu } = machine({ events: ['tlb_flush_stat', 'tlb_flush', 'EXITS', 'exits'] })
-  const shown = pmu.attr_groups[0]?.attrs.map(({ name, show }) => [name, show()])
+  const shown = pmu.attr_groups[0]?.attrs.map(attr => [attr.name, attr.show()])
   t.strictSame(shown, [
     ['exits', 'event=0x00\n'],
     ['tlb_flush_stat', 'event=0x11\n'],

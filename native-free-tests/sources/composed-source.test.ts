@@ -71,12 +71,15 @@ t.test('an event that could not be armed is bound to nobody', async t => {
   t.equal(source.partFor(first, 'exits'), statistics)
 })
 
-t.test('counts of a whole VM that must be fetched first are, also where another source goes before', async t => {
-  const refresher = new FakeRefresher()
-  const whole = new ComposedWhole([new FakeWhole(['exits']), new FakeWhole(['halts'], refresher)])
-  t.equal(whole.refresher, refresher)
-  t.equal(new ComposedWhole([new FakeWhole(['exits'])]).refresher, undefined)
-})
+t.test(
+  'counts of a whole VM that must be fetched first are, also where another source goes before',
+  async t => {
+    const refresher = new FakeRefresher()
+    const whole = new ComposedWhole([new FakeWhole(['exits']), new FakeWhole(['halts'], refresher)])
+    t.equal(whole.refresher, refresher)
+    t.equal(new ComposedWhole([new FakeWhole(['exits'])]).refresher, undefined)
+  },
+)
 
 t.test('name lists the sources that count anything', async t => {
   const [none, some] = [new FakeSource({ events: [] }), new FakeSource()]

@@ -178,12 +178,12 @@ t.test('kvm_vm: whatever fails in between, a read that succeeds has counted all'
         // An event that waits to begin counts nothing yet.
         if (event.state === PERF_EVENT_STATE_ACTIVE) model.since += 7n
       },
-      // What was cleared between two readings is known to nobody, as where it has grown to what it was by the second.
+      // What was cleared between two readings is known to nobody: one comes before. Once only: from the 1000 of the
+      // beginning no sequence grows back to what was read before.
       clear: () => {
-        if (files.failure || !model.isOn) return
+        if (files.failure || !model.isOn || (files.counts.get('exits') ?? 0n) < 1000n) return
         check()
         files.counts.set('exits', 0n)
-        check()
       },
       fail: () => {
         files.failure = { call: 'read', code: 'EIO' }

@@ -83,6 +83,46 @@ t.test('debugfs tells them where it shows who entered a vCPU', async t => {
   t.equal(fs.read('pid-100/vcpu1/tid'), '102\n')
 })
 
+t.test('it is another one when its folder is another, whose name is the same', async t => {
+  const { fs, look, kinds, proc, vm } = await setUp(vmm + idle, { debugfs: folder })
+  await look(vmm + idle)
+  t.strictSame(kinds(), ['vm-added'], 'it is the same from look to look')
+  const [old] = [vm()]
+  proc.inodes.set('100-9', 2)
+  await look(vmm + idle)
+  t.strictSame(kinds(), ['vm-removed', 'vm-added'])
+  t.not(vm(), old)
+  await look(vmm + thread(101, RUN(10)) + thread(102, FUTEX))
+  t.strictSame(kinds(), ['vm-changed'], 'the vCPU is this one')
+  t.match(fs.read('pid-100/events'), /^exits debugfs/m)
+  proc.inodes.set('100-9', 3)
+  await look(vmm + thread(101, RUN(10)) + thread(102, FUTEX))
+  t.strictSame(kinds(), [], 'who is told is known by his threads')
+})
+
+t.test(
+  "a folder that was taken by its name goes when another thread than the VM's runs its vCPU",
+  async t => {
+    const { fs, look, kinds, proc, vm } = await setUp(vmm + idle, { debugfs: { ...folder } })
+    const [old] = [vm()]
+    proc.debugfs['100-9/vcpu0/pid'] = '555\n'
+    await look(vmm + thread(101, RUN(10)) + thread(102, FUTEX))
+    t.strictSame(kinds(), ['vm-added', 'vm-removed', 'vm-added'])
+    t.not(vm(), old)
+    t.equal(vm()?.whole, undefined)
+    t.equal(fs.read('pid-100/events'), 'kvm_pio tracepoint kvm,kvm_vm\n')
+  },
+)
+
+t.test('its own statistics are taken once a vCPU is told', async t => {
+  const { look, kinds, proc, vm } = await setUp(`${vmm}\nfd 14 anon_inode:kvm-vm-stats${idle}`)
+  t.equal(vm()?.whole, undefined)
+  t.equal(proc.takes, 0)
+  await look(`${vmm}\nfd 14 anon_inode:kvm-vm-stats${thread(101, RUN(10))}${thread(102, FUTEX)}`)
+  t.equal(vm()?.whole?.name, 'stats')
+  t.strictSame(kinds(), ['vm-added', 'vm-changed'])
+})
+
 t.test('one whose statistics are held is counted by them once it is told', async t => {
   const { fs, look, proc, list } = await setUp(vmm + stats + idle, { tracepoints: false })
   t.equal(fs.read('pid-100/pending'), '0 1\n')

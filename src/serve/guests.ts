@@ -64,7 +64,10 @@ export class Guests {
     const { source, qmp, fetchTimeout, scanInterval } = options
     const debugfs = debugfsView(knownCounts)
     if (source === 'debugfs' && !debugfs)
-      throw new ErrnoError('EOPNOTSUPP', 'Cannot count by debugfs: it cannot be mounted; run pmufs as root')
+      throw new ErrnoError(
+        'EOPNOTSUPP',
+        'Cannot count by debugfs: it cannot be mounted, or this is a pid namespace whose numbers it does not have; run pmufs as root, and outside of containers',
+      )
     // The demo guest is offered by the name that it has here: discovery is not to find it a second time.
     const view = {
       ...procView,

@@ -46,6 +46,8 @@ export class FakeProc implements ProcView, Descriptors, DebugfsFiles {
   takes = 0
   /** Files of debugfs by their paths below kvm/. */
   debugfs: Record<string, string> = {}
+  /** Inodes of its folders, where a test makes a difference. */
+  readonly inodes = new Map<string, number>()
   #processes = new Map<number, Process>()
   #lastFd = 1000
 
@@ -118,9 +120,9 @@ export class FakeProc implements ProcView, Descriptors, DebugfsFiles {
 
   /** `debugfs` as discovery looks at it. */
   debugfsView(...counts: string[]): DebugfsView {
-    const paths = Object.keys(this.debugfs)
     const namesIn = (folder: string) => {
       const prefix = folder === '' ? '' : `${folder}/`
+      const paths = Object.keys(this.debugfs)
       const below = paths.filter(path => path.startsWith(prefix)).map(path => path.slice(prefix.length))
       return [...new Set(below.map(path => path.replace(/\/.*/, '')))]
     }
@@ -128,6 +130,7 @@ export class FakeProc implements ProcView, Descriptors, DebugfsFiles {
       counts: new Set(counts),
       names: namesIn,
       read: path => this.debugfs[path],
+      inodeOf: folder => this.inodes.get(folder) ?? 1,
       pathOf: folder => folder,
     }
   }

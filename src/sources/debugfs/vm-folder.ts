@@ -14,6 +14,8 @@ export interface DebugfsView {
   names(folder: string): readonly string[]
   /** The text of a file below kvm/. */
   read(path: string): string | undefined
+  /** What tells a folder from another that has its name later. */
+  inodeOf(folder: string): number | undefined
   /** The path of a folder below kvm/ that any thread of this process can open. */
   pathOf(folder: string): string
 }
@@ -30,6 +32,7 @@ export interface VmTraits {
 /** A VM's folder and what can be counted there. */
 export interface VmFolder {
   readonly path: string
+  readonly inode: number
   readonly events: readonly EventDescription[]
 }
 
@@ -62,7 +65,10 @@ export function vcpuRunners(
   return new Map(runners.filter(([, tid]) => tid !== 0))
 }
 
-/** The one folder that can be this VM's, with the counts that can be read there; undefined where there are none. */
+/**
+ * The one folder that can be this VM's, with the counts that can be read there; undefined where there are none. While no
+ * vCPU is told its name alone says whose it is, so that it is to be looked for again.
+ */
 export function findVmFolder(view: DebugfsView, { threads, fds, vcpus }: VmTraits): VmFolder | undefined {
   const possible = folderNames(threads, fds)
   // A VM whose numbers another has still gets no folder: where x86 shows who runs its vCPUs, these must be the same.
@@ -76,5 +82,7 @@ export function findVmFolder(view: DebugfsView, { threads, fds, vcpus }: VmTrait
   // A kernel that is locked down lists them all, and opens no file that can be written: only a reading tells.
   const isReadable = (name: string) => parseCount(view.read(`${folder}/${name}`) ?? '') !== undefined
   const counts = view.names(folder).filter(name => view.counts.has(name) && isReadable(name))
-  return counts.length === 0 ? undefined : { path: view.pathOf(folder), events: counts.sort().map(describe) }
+  const inode = view.inodeOf(folder)
+  if (counts.length === 0 || inode === undefined) return undefined
+  return { path: view.pathOf(folder), inode, events: counts.sort().map(describe) }
 }

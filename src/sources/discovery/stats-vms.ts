@@ -2,13 +2,13 @@
  * VMs that can be counted by the statistics descriptors that their VMMs hold open, or by the threads of their vCPUs:
  * takes a copy of each descriptor, once, and describes the VM. Whoever gets a description owns the copies in it.
  *
- * A VM is the same as at the last look while at least one of its vCPUs has the same thread and descriptor, or none of its
- * threads could be told then. A process that ends a VM and makes the next one with the same threads and the same
+ * A VM is the same as at the last look while at least one of its vCPUs has the same thread and descriptor. Where none of
+ * its threads could be told then, nothing but debugfs counts it, and it is the same while its folder there is. A process that ends a VM and makes the next one with the same threads and the same
  * descriptor numbers between two looks is not told from one that went on.
  */
 import { ErrnoError } from '../../abi/errno.js'
 import { log } from '../../log.js'
-import { type DebugfsView, findVmFolder } from '../debugfs/vm-folder.js'
+import { type DebugfsView, findVmFolder, type VmFolder } from '../debugfs/vm-folder.js'
 import type { VcpuDescription, VmDescription, WholeDescription } from '../messages.js'
 import { readStatsTable, type StatsTable } from '../stats/stats-table.js'
 import type { Problem, Uncounted } from '../uncounted.js'
@@ -43,11 +43,26 @@ interface Known {
   readonly vcpus: readonly Held[]
   /** The vCPUs whose threads were ever told: one that lost its own is unplugged, and not pending. */
   readonly told: ReadonlySet<number>
-  readonly whole: readonly WholeDescription[]
+  /** A copy of its own statistics. */
+  readonly statsFd: number | undefined
+  readonly folder: VmFolder | undefined
 }
+
+/** Where a VM as a whole is counted, the best first. */
+const wholeOf = ({ statsFd, folder }: Known): WholeDescription[] => [
+  ...(statsFd === undefined ? [] : [{ source: 'stats', statsFd } as const]),
+  ...(folder ? [{ source: 'debugfs', path: folder.path, events: folder.events } as const] : []),
+]
 
 const isSameVcpu = (a: VcpuDescription, b: VcpuDescription): boolean =>
   a.id === b.id && a.tid === b.tid && a.startTime === b.startTime
+
+const isAnySame = (before: readonly Held[], now: readonly Held[]): boolean =>
+  before.some(old => now.some(vcpu => isSameVcpu(vcpu, old)))
+
+/** Whether a VM none of whose vCPUs was told is the one that it was: what is not counted may as well be. */
+const isSameUntold = (before: Known | undefined, folder: VmFolder | undefined): boolean =>
+  before?.vcpus.length === 0 && (before.folder === undefined || before.folder.inode === folder?.inode)
 
 /** The machine, as far as VMs are described from it. */
 export interface StatsMachine {
@@ -82,20 +97,20 @@ export class StatsVms {
       return thread ? [this.#hold(process, { link, thread, before })] : []
     })
     const known = this.#next(process, { slot, vcpus, links: links.whole })
+    const whole = wholeOf(known)
     const untold = links.vcpus.filter(({ id }) => !threads.has(id))
     const pending = untold.filter(({ id }) => !known.told.has(id))
     const name = qemuGuestName(this.#view.commandLine(process.tgid))
     const identity = { tgid: process.tgid, ...(name === undefined ? {} : { name }) }
-    const problems = problemsOf(this.#countable, { vcpus, pending, isWhole: known.whole.length > 0 })
+    const problems = problemsOf(this.#countable, { vcpus, pending, isWhole: whole.length > 0 })
     const uncounted = problems.map(problem => ({ ...identity, ...problem }))
     const source = this.#sourceOf(vcpus, pending)
-    if (source === undefined && known.whole.length === 0) return { uncounted }
+    if (source === undefined && whole.length === 0) return { uncounted }
     this.#seen.set(slot, known)
-    const { key, whole } = known
     const statsProblem = vcpus.find(({ problem }) => problem && problem !== notAsked)?.problem
     const vm: VmDescription = {
       ...identity,
-      key,
+      key: known.key,
       startTime: process.startTime,
       isReal: true,
       source: source ?? 'debugfs',
@@ -131,19 +146,22 @@ export class StatsVms {
     }
   }
 
-  /** The VM that a slot holds: what it was at the last look, while a vCPU of it is still counted, or a new one. */
+  /** The VM that a slot holds: what it was at the last look, while that is certain, or a new one. */
   #next(process: KvmProcess, vm: { slot: string; vcpus: readonly Held[]; links: WholeLinks }): Known {
     const { slot, vcpus, links } = vm
     const before = this.#known.get(slot)
-    const isSame =
-      before?.vcpus.length === 0 || before?.vcpus.some(old => vcpus.some(vcpu => isSameVcpu(vcpu, old)))
-    const last = isSame ? before : undefined
+    const isSeen = before !== undefined && isAnySame(before.vcpus, vcpus)
+    const folder = (isSeen ? before.folder : undefined) ?? this.#folder(process, links.fds, vcpus)
+    const last = isSeen || isSameUntold(before, folder) ? before : undefined
     if (!last) this.#keys += 1
+    // Until a vCPU is told nothing would tell the next VM of the process from this one, whose statistics we held.
+    const statsFd = vcpus.length > 0 ? this.#wholeStats(process, links.stats, last) : undefined
     return {
       key: last?.key ?? `stats:${slot}:${this.#keys}`,
       vcpus,
       told: new Set([...(last?.told ?? []), ...vcpus.map(({ id }) => id)]),
-      whole: this.#wholeOf(process, { links, vcpus, old: last?.whole ?? [] }),
+      statsFd,
+      folder,
     }
   }
 
@@ -154,37 +172,20 @@ export class StatsVms {
     return this.#countable.threads ? 'tracepoint' : undefined
   }
 
-  /** Where the VM as a whole is counted: what was found once stays. */
-  #wholeOf(
-    process: KvmProcess,
-    vm: { links: WholeLinks; vcpus: readonly Held[]; old: readonly WholeDescription[] },
-  ): WholeDescription[] {
-    const find = (source: WholeDescription['source'], look: () => WholeDescription | undefined) =>
-      vm.old.find(old => old.source === source) ?? look() ?? []
-    return [
-      find('stats', () => this.#wholeStats(process, vm.links.stats)),
-      find('debugfs', () => this.#folder(process, vm.links.fds, vm.vcpus)),
-    ].flat()
-  }
-
-  #wholeStats(process: KvmProcess, link: KvmLink | undefined): WholeDescription | undefined {
+  #wholeStats(process: KvmProcess, link: KvmLink | undefined, last: Known | undefined): number | undefined {
+    if (last?.statsFd !== undefined) return last.statsFd
     if (!link || !this.#countable.stats) return undefined
     try {
-      return { source: 'stats', statsFd: this.#take(process, link).fd }
+      return this.#take(process, link).fd
     } catch (error) {
       log.sources('VM statistics of process %d: %s', process.tgid, error)
       return undefined
     }
   }
 
-  #folder(
-    { tgid }: KvmProcess,
-    fds: readonly number[],
-    vcpus: readonly Held[],
-  ): WholeDescription | undefined {
+  #folder({ tgid }: KvmProcess, fds: readonly number[], vcpus: readonly Held[]): VmFolder | undefined {
     if (!this.#debugfs || !this.#countable.debugfs) return undefined
-    const folder = findVmFolder(this.#debugfs, { threads: this.#view.threads(tgid), fds, vcpus })
-    return folder && { source: 'debugfs', ...folder }
+    return findVmFolder(this.#debugfs, { threads: this.#view.threads(tgid), fds, vcpus })
   }
 
   /** A vCPU with a copy of its statistics: the one of the last look, or a fresh one; or without, and why. */
