@@ -375,10 +375,10 @@ const telling = `import(${JSON.stringify(daemonModule)}).then(({ tellReady }) =>
 
 t.test('tellReady() ends the wait of spawnDetached()', async t => {
   const log = join(t.testdir(), 'log')
-  const { ready, ended, leave } = await spawnDetached(['-e', telling], log)
-  await ready
-  t.equal(await ended, 0)
-  leave()
+  const spawned = await spawnDetached(['-e', telling], log)
+  await spawned.ready
+  t.equal(await spawned.ended, 0)
+  spawned.leave()
 })
 
 t.test("tellReady() leaves the channel of another parent's alone", async t => {
