@@ -105,11 +105,14 @@ for (const { name, files, seconds } of byPlace) {
   if (name !== 'this machine')
     for (const { file, results } of files) console.log(`    ${file}: ${results.length}`)
 }
-for (const [test, place] of left)
-  if (!ran.has(test)) {
-    counts.skipped += 1
-    console.log(`SKIPPED  ${test}: ${place} left it to another, and none ran it`)
-  }
+const nowhere = [...left].filter(([test]) => !ran.has(test))
+for (const [test, place] of nowhere)
+  console.log(`SKIPPED  ${test}: ${place} left it to another, and none ran it`)
+counts.skipped += nowhere.length
+if (left.size > 0)
+  console.log(
+    `${left.size - nowhere.length} tests that one place left to another ran there, ${nowhere.length} did not`,
+  )
 for (const part of namesIn('.tap/parts'))
   console.log(`${part}: ${(Number(read(`.tap/parts/${part}`)) / 60).toFixed(1)} min`)
 
