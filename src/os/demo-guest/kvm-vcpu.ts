@@ -17,6 +17,7 @@ import type { DemoVcpu } from '../../sources/demo/vcpu-loop.js'
 import { close, ioctl, machine, memoryAt, mmap, munmap } from '../libc.js'
 import { registers } from './kvm-registers.js'
 import type { KvmVm } from './kvm-vm.js'
+import { Taken } from './taken.js'
 import { WakeTimer } from './wake-timer.js'
 
 const { exit_reason, immediate_exit } = kvm_run_head.offsets
@@ -25,22 +26,26 @@ export class KvmVcpu implements DemoVcpu {
   /** This process's descriptor of the vCPU's statistics. */
   readonly statsFd: number
   readonly #fd: number
-  readonly #runAddress: bigint
-  readonly #runSize: number
   readonly #run: DataView
+  /** The mapping alone keeps the vCPU and its VM in the kernel. */
+  readonly #taken = new Taken()
   #wakeTimer: WakeTimer | undefined
 
   constructor({ fd, runSize }: KvmVm, id: number) {
-    this.#fd = ioctl(fd, KVM_CREATE_VCPU, id)
-    this.#runSize = runSize
+    const vcpu = ioctl(fd, KVM_CREATE_VCPU, id)
+    this.#taken.add(() => close(vcpu))
+    this.#fd = vcpu
     try {
       const protection = PROT_READ | PROT_WRITE
-      this.#runAddress = mmap({ length: runSize, protection, flags: MAP_SHARED, fd: this.#fd })
-      this.#run = new DataView(memoryAt(this.#runAddress, runSize))
-      registers[machine()].setUp(this.#fd, fd)
-      this.statsFd = ioctl(this.#fd, KVM_GET_STATS_FD)
+      const address = mmap({ length: runSize, protection, flags: MAP_SHARED, fd: vcpu })
+      this.#taken.add(() => munmap(address, runSize))
+      this.#run = new DataView(memoryAt(address, runSize))
+      registers[machine()].setUp(vcpu, fd)
+      const statsFd = ioctl(vcpu, KVM_GET_STATS_FD)
+      this.#taken.add(() => close(statsFd))
+      this.statsFd = statsFd
     } catch (error) {
-      close(this.#fd)
+      this.#taken.giveBack()
       throw error
     }
   }
@@ -53,9 +58,7 @@ export class KvmVcpu implements DemoVcpu {
   /** Ends the vCPU; nothing of it may be used afterwards. */
   close(): void {
     this.#wakeTimer?.close()
-    close(this.statsFd)
-    munmap(this.#runAddress, this.#runSize)
-    close(this.#fd)
+    this.#taken.giveBack()
   }
 
   #pass(sled: Sled, { address, exits }: Pass): void {

@@ -19,6 +19,7 @@ import {
 import { KVM_VM_TYPE_ARM_IPA_SIZE } from '../../abi/kvm-arm64.js'
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../../abi/mman.js'
 import { close, ioctl, machine, memoryAt, mmap, munmap } from '../libc.js'
+import { Taken } from './taken.js'
 
 /** What a thread needs to know of a VM to make a vCPU of it. Descriptors are the process's, so they cross threads. */
 export interface KvmVm {
@@ -49,29 +50,32 @@ function checkHost(kvm: number): void {
 /** Its default on arm64, 40 bits of guest-physical addresses, is more than some hosts have. */
 const vmType = (): number => (machine() === 'aarch64' ? KVM_VM_TYPE_ARM_IPA_SIZE(32) : 0)
 
-function openVm(): KvmVm {
+function openVm(taken: Taken): KvmVm {
   const kvm = openSync('/dev/kvm', 'r+')
   try {
     checkHost(kvm)
     const runSize = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE)
     const fd = ioctl(kvm, KVM_CREATE_VM, vmType())
-    return { fd, runSize, statsFd: ioctl(fd, KVM_GET_STATS_FD) }
+    taken.add(() => close(fd))
+    const statsFd = ioctl(fd, KVM_GET_STATS_FD)
+    taken.add(() => close(statsFd))
+    return { fd, runSize, statsFd }
   } finally {
     close(kvm)
   }
 }
 
-function mapMemory(vm: number, size: number, fill: (memory: Uint8Array) => void): bigint {
+function mapMemory(taken: Taken, vm: number, size: number, fill: (memory: Uint8Array) => void): void {
   const address = mmap({
     length: size,
     protection: PROT_READ | PROT_WRITE,
     flags: MAP_PRIVATE | MAP_ANONYMOUS,
     fd: -1,
   })
+  taken.add(() => munmap(address, size))
   fill(new Uint8Array(memoryAt(address, size)))
   const region = { slot: 0, guest_phys_addr: 0n, memory_size: BigInt(size), userspace_addr: address }
   ioctl(vm, KVM_SET_USER_MEMORY_REGION, kvm_userspace_memory_region.encode(region))
-  return address
 }
 
 /**
@@ -85,17 +89,13 @@ export function createVm(
   memorySize: number,
   fill: (memory: Uint8Array) => void,
 ): { readonly vm: KvmVm; readonly end: () => void } {
-  const vm = openVm()
+  const taken = new Taken()
   try {
-    const address = mapMemory(vm.fd, memorySize, fill)
-    const end = () => {
-      close(vm.statsFd)
-      close(vm.fd)
-      munmap(address, memorySize)
-    }
-    return { vm, end }
+    const vm = openVm(taken)
+    mapMemory(taken, vm.fd, memorySize, fill)
+    return { vm, end: () => taken.giveBack() }
   } catch (error) {
-    close(vm.fd)
+    taken.giveBack()
     throw error
   }
 }
