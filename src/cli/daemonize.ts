@@ -1,10 +1,10 @@
 /** `pmufs mount --daemon`: the same command in the background, its log, and what became of its start. */
-import { lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { lstatSync, mkdirSync, statSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { stripVTControlCharacters } from 'node:util'
 import { spawnDetached } from '../os/daemon.js'
 import { CommandError, report } from './fail.js'
+import { lastWords } from './last-words.js'
 
 const OTHERS_WRITE = 0o022
 
@@ -30,18 +30,8 @@ function logPath(dir: string): string {
 
 /** Above it, a shell's exit status stands for a signal. */
 const SIGNALLED = 128
-const PREFIX = 'pmufs: '
 /** Milliseconds until a start is said to be slow. It is waited for all the same. */
 const SLOW_MS = 30_000
-
-/** What a server said last, of what stands behind `from` in its log: its errors, else its last line. */
-function lastWords(path: string, from: number): string | undefined {
-  const lines = stripVTControlCharacters(readFileSync(path).subarray(from).toString())
-    .split('\n')
-    .filter(line => line.trim() !== '')
-  const errors = lines.filter(line => line.startsWith(PREFIX)).map(line => line.slice(PREFIX.length))
-  return errors.length > 0 ? errors.slice(-2).join('; ') : lines.at(-1)
-}
 
 function howEnded(status: number): string {
   if (status < SIGNALLED) return `The server ended with status ${status}`
