@@ -369,3 +369,30 @@ t.test('spawnDetached() runs Node in a session of its own, its output in the log
   const [, , , session] = text.slice(text.lastIndexOf(')') + 2).split(' ')
   t.equal(Number(session), pid)
 })
+
+const daemonModule = new URL('../dist/os/daemon.js', import.meta.url).href
+const telling = `import(${JSON.stringify(daemonModule)}).then(({ tellReady }) => tellReady())`
+
+t.test('tellReady() ends the wait of spawnDetached()', async t => {
+  const log = join(t.testdir(), 'log')
+  const child = await spawnDetached(['-e', telling], log)
+  await child.ready
+  t.equal(await child.ended, 0)
+})
+
+t.test("tellReady() leaves the channel of another parent's alone", async t => {
+  const script = `${telling}.then(() => process.send('still ' + process.connected)); process.on('message', () => process.disconnect())`
+  // As a child of a server in the background would inherit it.
+  const env = { ...process.env, PMUFS_READY_PARENT: '1' }
+  const child = spawn(process.execPath, ['-e', script], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    env,
+  })
+  const said: unknown[] = []
+  child.on('message', message => {
+    said.push(message)
+    child.send('end')
+  })
+  await once(child, 'exit')
+  t.same(said, ['still true'])
+})

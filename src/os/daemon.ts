@@ -8,6 +8,12 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { constants } from 'node:os'
 
+/**
+ * The process id of the program that waits for tellReady(). Any other program may have started this one with a channel
+ * of its own, and any child of this one inherits the variable: the parent's id tells.
+ */
+const WAITING = 'PMUFS_READY_PARENT'
+
 /** A program that runs on when this one ends. */
 interface Detached {
   readonly pid: number
@@ -23,7 +29,11 @@ interface Detached {
 export async function spawnDetached(argv: readonly string[], logPath: string): Promise<Detached> {
   const logFd = openSync(logPath, 'a', 0o600)
   try {
-    const child = spawn(process.execPath, argv, { detached: true, stdio: ['ignore', logFd, logFd, 'ipc'] })
+    const child = spawn(process.execPath, argv, {
+      detached: true,
+      stdio: ['ignore', logFd, logFd, 'ipc'],
+      env: { ...process.env, [WAITING]: String(process.pid) },
+    })
     const ready = new Promise<void>(resolve => child.once('message', () => resolve()))
     const ended = new Promise<number>(resolve => {
       child.once('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)))
@@ -42,8 +52,9 @@ export async function spawnDetached(argv: readonly string[], logPath: string): P
   }
 }
 
-/** Tells whoever started this program by spawnDetached() that it is ready; nobody need be there any more. */
+/** Tells whoever started this program by spawnDetached() that it is ready; nobody need be there (any more). */
 export function tellReady(): void {
+  if (process.env[WAITING] !== String(process.ppid)) return
   process.send?.('ready', () => {
     if (process.connected) process.disconnect()
   })
