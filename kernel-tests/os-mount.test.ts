@@ -77,3 +77,14 @@ t.test('a child that is slow to start says nothing against the server that it as
   writeFileSync(shell, '#!/bin/sh\nPATH=/usr/bin:/bin sleep 1\nexec /bin/sh "$@"\n', { mode: 0o700 })
   t.equal(await mountState(folder, { timeout: 900, shell }), 'live')
 })
+
+t.test('a child that is killed tells nothing of the mount, and it is not asked again', async t => {
+  const folder = t.testdir()
+  const shell = join(folder, 'killed')
+  writeFileSync(shell, '#!/bin/sh\necho asking\nkill -9 $$\n', { mode: 0o700 })
+  t.equal(await mountState(folder, { shell }), 'hung')
+  writeFileSync(shell, '#!/bin/sh\nexit 1\n')
+  t.equal(await mountState(folder, { shell }), 'live', 'a refusal that this process cannot see')
+  writeFileSync(shell, '#!/bin/sh\nexit 2\n')
+  t.equal(await mountState(folder, { shell }), 'hung', 'a shell that could not ask')
+})

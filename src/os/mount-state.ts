@@ -29,6 +29,12 @@ type Child = ChildProcessByStdio<null, Readable, null>
 /** What a child came to: its exit, or why it is waited for no longer. */
 type Asked = 'refused' | 'answered' | 'not answered' | 'not started'
 
+/** What the shell's own exit tells of the answer. One that was killed, or could not ask, tells nothing. */
+const exits: ReadonlyMap<number | null, Asked> = new Map([
+  [0, 'answered'],
+  [1, 'refused'],
+])
+
 /** How a mount is asked. */
 interface AskOptions {
   /** Milliseconds for its answer. */
@@ -70,7 +76,7 @@ function askByChild(dir: string, { timeout = ANSWER_MS, shell = SHELL }: AskOpti
       wait(timeout, 'not answered')
     })
     child.once('error', error => end(() => reject(error)))
-    child.once('exit', code => end(() => resolve(code === 0 ? 'answered' : 'refused')))
+    child.once('exit', code => end(() => resolve(exits.get(code) ?? 'not answered')))
   })
 }
 
