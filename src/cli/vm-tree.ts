@@ -56,13 +56,16 @@ function readVm(directory: string, name: string): VmRow {
   const ids = readdirSync(path)
     .filter(entry => entry.startsWith('vcpu'))
     .map(entry => Number(entry.slice('vcpu'.length)))
+  // Servers older than this program lack these files. They are read first: what has to be there tells of a guest's end.
+  const cost = readCost(directory, name)
+  const pending = linesOf(path, 'pending').flatMap(line => line.split(' ').map(Number))
   return {
     name,
     pid: Number(text(path, 'pid')),
     kind: text(path, 'kind'),
     source: text(path, 'source'),
-    cost: readCost(directory, name),
-    pending: (text(path, 'pending').match(/\d+/g) ?? []).map(Number),
+    cost,
+    pending,
     vcpus: ids.sort((a, b) => a - b).map(id => ({ id, tid: Number(text(path, `vcpu${id}`, 'tid')) })),
   }
 }
