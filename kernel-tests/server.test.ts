@@ -221,6 +221,26 @@ t.test('top goes on when a VM that it was just shown has ended', needs('root', '
   t.equal(exitCode, 0)
 })
 
+t.test('top ends quietly with its server, as Ctrl-C ends both', needs('root', 'fuse'), async t => {
+  const { dir, server } = await mounted(t, '--source', 'demo')
+  const top = spawn(process.execPath, [pmufs, 'top', '--mount', dir, '-i', '0.5'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  t.teardown(() => end(top, 'SIGKILL'))
+  const exited = once(top, 'exit')
+  let said = ''
+  top.stderr.on('data', data => (said += data))
+  await once(top.stdout, 'data')
+  // It stands still, so that the server has surely ended by the time that it sees the signal.
+  top.kill('SIGSTOP')
+  await end(server, 'SIGINT')
+  top.kill('SIGINT')
+  top.kill('SIGCONT')
+  top.stdout.resume()
+  t.strictSame(await exited, [0, null])
+  t.equal(said, '')
+})
+
 t.test('an ordinary user mounts through fusermount3', needs('root', 'fuse', 'fusermount3'), async t => {
   const dir = mkdtempSync(join(tmpdir(), 'pmufs-user-'))
   t.teardown(() => rmSync(dir, { recursive: true }))

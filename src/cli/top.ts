@@ -32,6 +32,9 @@ interface Row {
   rate: number | undefined
 }
 
+/** What a request gives on a mount that has ended, or that ends meanwhile. */
+const mountEnded: readonly string[] = ['ENOTCONN', 'ECONNABORTED']
+
 const keyOf = (tid: number, event: string) => `${tid} ${event}`
 
 class Top {
@@ -64,7 +67,7 @@ class Top {
       for (const [key, row] of this.#rows) this.#close(key, row)
       closeSync(this.#control)
     } catch (error) {
-      if (errnoOf(error) !== 'ENOTCONN') throw error
+      if (!mountEnded.includes(errnoOf(error))) throw error
     }
   }
 
@@ -154,12 +157,18 @@ export async function top(options: Options): Promise<void> {
   try {
     screen.update(options.interval)
     let then = performance.now()
-    for (let left = options.count ?? Number.POSITIVE_INFINITY; left > 0 && !end.signal.aborted; left -= 1) {
+    for (let left = options.count ?? Number.POSITIVE_INFINITY; left > 0; left -= 1) {
       await sleep(options.interval * 1000, undefined, { signal: end.signal }).catch(() => undefined)
+      // What ended this may have ended the server too, as Ctrl-C does with all that run in a terminal.
+      if (end.signal.aborted) break
       const now = performance.now()
       process.stdout.write(show(screen.update((now - then) / 1000), options.event.length > 0))
       then = now
     }
+  } catch (error) {
+    // A signal that came while it read is seen only now.
+    await sleep(1)
+    if (!end.signal.aborted) throw error
   } finally {
     screen.end()
   }
