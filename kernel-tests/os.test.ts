@@ -375,10 +375,9 @@ const telling = `import(${JSON.stringify(daemonModule)}).then(({ tellReady }) =>
 
 t.test('tellReady() ends the wait of spawnDetached()', async t => {
   const log = join(t.testdir(), 'log')
-  const spawned = await spawnDetached(['-e', telling], log)
-  await spawned.ready
-  t.equal(await spawned.ended, 0)
-  spawned.leave()
+  const child = await spawnDetached(['-e', telling], log)
+  await child.ready
+  t.equal(await child.ended, 0)
 })
 
 t.test("tellReady() leaves the channel of another parent's alone", async t => {
