@@ -7,6 +7,7 @@ import { execa } from 'execa'
 import t from 'tap'
 import { debugfsView, readText } from '../src/os/debugfs.js'
 import { runExec } from './support/exec.js'
+import { vmFound } from './support/handles.js'
 import { microVmm } from './support/micro-vmm.js'
 import { type Mounted, mounted, pmufs, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
@@ -42,9 +43,6 @@ async function ask(mount: Mounted, request: object) {
   return JSON.parse(stdout) as { path: string; errno?: string; error?: string }
 }
 
-const found = (mount: Mounted, pid: number | undefined) =>
-  until(`process ${pid} is found`, async () => (await mount.sh(`grep -lx ${pid} vms/*/pid`)).exitCode === 0)
-
 const read = async (mount: Mounted, path: string) =>
   (await mount.sh(`cat ${path}/count ${path}/state`)).stdout
 
@@ -74,7 +72,7 @@ t.test('a VM that debugfs alone counts', needs('root', 'fuse', 'kvm', 'gcc', 'pe
     t.match(await ask(mount, request('exits')), { errno: 'EINVAL' })
     return t.comment('this kernel is locked down: debugfs opens no counts')
   }
-  await found(mount, pid)
+  await vmFound(mount, pid)
   const { event, kind } = exact
 
   await t.test('known numbers of exits are counted exactly', async t => {
@@ -129,7 +127,7 @@ t.test(
     const vmm = await microVmm(t, 2, 'worker-%', 'nostats')
     const { pid } = vmm.process
     const mount = await mounted(t, '--scan-interval', '50')
-    await found(mount, pid)
+    await vmFound(mount, pid)
     t.notMatch(mount.log(), 'demo guest', 'a VM is there')
     const { stdout: vm } = await mount.sh(`grep -lx ${pid} vms/*/pid | cut -d/ -f2`)
     const pending = async () => (await mount.sh(`cat vms/${vm}/pending`)).stdout

@@ -7,6 +7,7 @@ import t from 'tap'
 import { debugfsView } from '../src/os/debugfs.js'
 import { kvmKind } from '../src/os/tracepoints.js'
 import { execOn, plainNode } from './support/exec.js'
+import { vmFound } from './support/handles.js'
 import { microVmm } from './support/micro-vmm.js'
 import { type Mounted, mounted, shell, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
@@ -47,9 +48,6 @@ function debugfsOf(pid: number | undefined) {
   }
 }
 
-const found = (mount: Mounted, pid: number | undefined) =>
-  until(`process ${pid} is found`, async () => (await mount.sh(`grep -lx ${pid} vms/*/pid`)).exitCode === 0)
-
 /** The designated CPU of the PMU. */
 const cpuOf = async (mount: Mounted) => Number((await mount.sh('cat sys/devices/kvm_vm/cpumask')).stdout)
 
@@ -57,7 +55,7 @@ t.test('four busy vCPUs', needs('root', 'fuse', 'kvm', 'gcc'), async t => {
   const vmm = await microVmm(t, 4)
   const pid = vmm.process.pid ?? -1
   const mount = await mounted(t, '--source', 'stats')
-  await found(mount, pid)
+  await vmFound(mount, pid)
   const truth = (statistic: string) => sumOfStatistics(pid, statistic)
   const cpu = await cpuOf(mount)
   const onCpu = { type: 'kvm_vm', pid: -1, cpu }
@@ -192,7 +190,7 @@ t.test('perf under pmufs exec', needs('root', 'fuse', 'kvm', 'gcc', 'perf'), asy
   const vmm = await microVmm(t, 4)
   const pid = vmm.process.pid ?? -1
   const mount = await mounted(t, '--source', 'stats')
-  await found(mount, pid)
+  await vmFound(mount, pid)
 
   t.test('list shows the events', async t => {
     const { stdout } = await shell('perf list --no-desc', '/', { SYSFS_PATH: `${mount.dir}/sys` })

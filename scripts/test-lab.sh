@@ -23,7 +23,7 @@ lacks_lab() {
 }
 
 need_lab_packages() {
-  need_packages qemu-system-x86_64=qemu-system-x86 qemu-system-aarch64=qemu-system-arm
+  need_packages qemu-system-x86_64=qemu-system-x86 qemu-system-aarch64=qemu-system-arm || return
   case $(uname -m) in
     x86_64)
       need_packages aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu \

@@ -5,8 +5,8 @@
 import { release } from 'node:os'
 import t from 'tap'
 import { runExec } from '../support/exec.js'
-import { closeHandles, openHandle, openHandles, readCounts, vmOf } from '../support/handles.js'
-import { type MicroVmm, microVmm } from '../support/micro-vmm.js'
+import { closeHandles, openHandle, openHandles, readCounts, vmFound, vmOf } from '../support/handles.js'
+import { microVmm } from '../support/micro-vmm.js'
 import { type Mounted, mounted, until } from '../support/mounted.js'
 import { perfStat } from '../support/perf.js'
 
@@ -38,9 +38,6 @@ const arm64: Readonly<Record<string, Exact>> = {
 const exact = process.arch === 'x64' ? x86 : arm64
 const [firstKind = '', first = { stats: [], tracepoint: [] }] = Object.entries(exact)[0] ?? []
 
-const found = (mount: Mounted, { process: { pid } }: MicroVmm) =>
-  until(`process ${pid} is found`, async () => (await vmOf(mount, pid)) !== '')
-
 const sourceOf = async (mount: Mounted, pid: number | undefined, event: string) =>
   (await mount.sh(`sed -n 's/^${event} \\([^ ]*\\) .*/\\1/p' vms/${await vmOf(mount, pid)}/events`)).stdout
 
@@ -50,7 +47,7 @@ t.test('known numbers of exits', async t => {
   const { pid } = vmm.process
   const [tid = 0, other = 0] = vmm.tids
   const mount = await mounted(t)
-  await found(mount, vmm)
+  await vmFound(mount, pid)
 
   for (const [kind, { stats, tracepoint }] of Object.entries(exact))
     await t.test(`of ${kind} are counted exactly, by statistics, tracepoints and reasons`, async t => {
@@ -115,7 +112,7 @@ t.test('a VMM that holds no statistics is counted by debugfs as a whole, and by 
   const vmm = await microVmm(t, 2, 'vcpu%', 'nostats')
   const { pid } = vmm.process
   const mount = await mounted(t)
-  await found(mount, vmm)
+  await vmFound(mount, pid)
   const [event = ''] = first.stats
   t.equal(await sourceOf(mount, pid, event), 'debugfs')
   const lines = await perfStat(mount, ['-p', String(pid), '-e', `kvm_vm/${event}/`], async () => {

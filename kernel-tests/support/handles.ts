@@ -1,5 +1,5 @@
 /** Handles of a mount as a shell script has them: opened through `control`, read as text. */
-import type { Mounted } from './mounted.js'
+import { type Mounted, until } from './mounted.js'
 
 /** Opens a handle for an event on a thread; its path inside the mount. */
 export async function openHandle(mount: Mounted, event: string, tid: number, type = 'kvm'): Promise<string> {
@@ -40,3 +40,7 @@ export async function vmOf(mount: Mounted, pid: number | undefined): Promise<str
   const { stdout } = await mount.sh(`grep -lx ${pid} vms/*/pid | cut -d/ -f2`)
   return stdout
 }
+
+/** Waits until the VM of a process is found. */
+export const vmFound = (mount: Mounted, pid: number | undefined): Promise<void> =>
+  until(`process ${pid} is found`, async () => (await vmOf(mount, pid)) !== '')

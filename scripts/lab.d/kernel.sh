@@ -67,7 +67,7 @@ place_module() {
     *.zst) zstd -qdc "$root/$file" > "$plain" ;;
     *) cp "$root/$file" "$plain" ;;
   esac
-  # .modinfo holds NUL-ended "depends=a,b" and "softdep=pre: a".
+  # .modinfo holds NUL-ended "depends=a,b".
   for dependency in $(tr '\0' '\n' < "$plain" | grep -a '^depends=' | cut -d= -f2 | tr , ' '); do
     place_module "${dependency//-/_}"
   done

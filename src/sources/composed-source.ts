@@ -7,6 +7,7 @@
 import type { Failure } from '../abi/errno.js'
 import type { CountSource, EventDescription, HistogramDescription, Vcpu } from '../kvm/vm.js'
 import type { Refresher } from '../perf/pmu.js'
+import { eventsOf, refresherOf } from './parts.js'
 
 const canCount = (source: CountSource, vcpu: Vcpu, event: string): boolean =>
   source.canCount?.(vcpu, event) ?? source.events.some(({ name }) => name === event)
@@ -27,10 +28,7 @@ export class ComposedSource implements CountSource {
   }
 
   get events(): readonly EventDescription[] {
-    const events = new Map<string, EventDescription>()
-    for (const part of this.parts)
-      for (const event of part.events) if (!events.has(event.name)) events.set(event.name, event)
-    return [...events.values()]
+    return eventsOf(this.parts)
   }
 
   get histograms(): readonly HistogramDescription[] {
@@ -39,7 +37,7 @@ export class ComposedSource implements CountSource {
 
   /** For those who want every count fresh: what one event needs, its own part says. */
   get refresher(): Refresher | undefined {
-    return this.parts.find(({ refresher }) => refresher)?.refresher
+    return refresherOf(this.parts)
   }
 
   canCount(vcpu: Vcpu, event: string): boolean {

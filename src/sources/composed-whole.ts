@@ -4,6 +4,7 @@
  */
 import type { EventDescription, WholeSource } from '../kvm/vm.js'
 import type { Refresher } from '../perf/pmu.js'
+import { eventsOf, refresherOf } from './parts.js'
 
 export class ComposedWhole implements WholeSource {
   readonly parts: readonly WholeSource[]
@@ -18,15 +19,12 @@ export class ComposedWhole implements WholeSource {
   }
 
   get events(): readonly EventDescription[] {
-    const events = new Map<string, EventDescription>()
-    for (const part of this.parts)
-      for (const event of part.events) if (!events.has(event.name)) events.set(event.name, event)
-    return [...events.values()]
+    return eventsOf(this.parts)
   }
 
   /** One part at most has counts to fetch: those of a QMP socket, whose VM has no other part. */
   get refresher(): Refresher | undefined {
-    return this.parts.find(({ refresher }) => refresher)?.refresher
+    return refresherOf(this.parts)
   }
 
   get_event_count(event: string): bigint | undefined {
