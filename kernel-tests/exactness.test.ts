@@ -4,7 +4,8 @@
  */
 import t from 'tap'
 import { startDemo } from '../src/os/demo-process.js'
-import { mounted, shell, until } from './support/mounted.js'
+import { vcpusFound } from './support/handles.js'
+import { mounted, shell } from './support/mounted.js'
 import { needs } from './support/needs.js'
 import { transports } from './support/transports.js'
 
@@ -17,13 +18,10 @@ for (const transport of transports)
     const mount = await mounted(t, '--transport', transport, '--source', 'stats')
     const demo = await startDemo({ program })
     t.teardown(() => demo.stop())
+    await vcpusFound(mount, demo.ready.pid)
     await demo.request({ op: 'pause' })
     const [first] = demo.ready.vcpus
     if (!first) throw new Error('the demo guest has no vCPU')
-    await until('the guest is found', async () => {
-      const { stdout } = await mount.sh('cat vms/*/pid')
-      return stdout.split('\n').includes(String(demo.ready.pid))
-    })
     const events = (await mount.sh('ls sys/devices/kvm/events | grep -v "[.]"')).stdout.split('\n')
     await mount.sh(
       events

@@ -5,7 +5,7 @@
 import t from 'tap'
 import { startDemo } from '../src/os/demo-process.js'
 import { kvmKind } from '../src/os/tracepoints.js'
-import { openHandle, openHandles, readCounts, vmOf } from './support/handles.js'
+import { openHandle, openHandles, readCounts, vcpusFound } from './support/handles.js'
 import { microVmm } from './support/micro-vmm.js'
 import { mounted, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
@@ -36,7 +36,7 @@ t.test('four guests at once', options, async t => {
   const mount = await mounted(t, '--qmp', proxy.path, '--qmp', paused.socket, '--fetch-timeout', fetchTimeout)
   const late = await microVmm(t, 2)
   for (const pid of [hung.process.pid, paused.process.pid, killed.ready.pid, late.process.pid])
-    await until(`process ${pid} is found`, async () => (await vmOf(mount, pid)) !== '')
+    await vcpusFound(mount, pid)
 
   const ownOf = async (guest: typeof hung, event: string) => guest.counts(event)
   const before = { hung: await ownOf(hung, statistic), paused: await ownOf(paused, 'exits') }

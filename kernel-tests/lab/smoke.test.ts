@@ -5,7 +5,15 @@
 import { release } from 'node:os'
 import t from 'tap'
 import { runExec } from '../support/exec.js'
-import { closeHandles, openHandle, openHandles, readCounts, vmFound, vmOf } from '../support/handles.js'
+import {
+  closeHandles,
+  openHandle,
+  openHandles,
+  readCounts,
+  vcpusFound,
+  vmFound,
+  vmOf,
+} from '../support/handles.js'
 import { microVmm } from '../support/micro-vmm.js'
 import { type Mounted, mounted, until } from '../support/mounted.js'
 import { perfStat } from '../support/perf.js'
@@ -47,7 +55,7 @@ t.test('known numbers of exits', async t => {
   const { pid } = vmm.process
   const [tid = 0, other = 0] = vmm.tids
   const mount = await mounted(t)
-  await vmFound(mount, pid)
+  await vcpusFound(mount, pid)
 
   for (const [kind, { stats, tracepoint }] of Object.entries(exact))
     await t.test(`of ${kind} are counted exactly, by statistics, tracepoints and reasons`, async t => {

@@ -44,3 +44,12 @@ export async function vmOf(mount: Mounted, pid: number | undefined): Promise<str
 /** Waits until the VM of a process is found. */
 export const vmFound = (mount: Mounted, pid: number | undefined): Promise<void> =>
   until(`process ${pid} is found`, async () => (await vmOf(mount, pid)) !== '')
+
+/** Waits until the VM of a process is found with all its vCPUs: their threads may be told later than the VM is. */
+export const vcpusFound = (mount: Mounted, pid: number | undefined): Promise<void> =>
+  until(`all vCPUs of process ${pid} are found`, async () => {
+    const vm = await vmOf(mount, pid)
+    if (vm === '') return false
+    const { stdout } = await mount.sh(`ls vms/${vm}; cat vms/${vm}/pending`)
+    return stdout.includes('vcpu0') && !/^\d/m.test(stdout)
+  })
