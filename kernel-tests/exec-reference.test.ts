@@ -42,7 +42,13 @@ async function transcript(
 
 t.test('the live reference', needs('root', 'fuse', 'gcc', 'msr'), async t => {
   const mount: Mounted = await mounted(t, '--source', 'demo')
-  const program = await compile(t, ['reference', 'reference-open', 'reference-use', 'reference-share'])
+  const program = await compile(t, [
+    'reference',
+    'reference-open',
+    'reference-use',
+    'reference-share',
+    'reference-switch',
+  ])
   const tid = (await mount.sh('cat vms/*/vcpu0/tid')).stdout
   const types = (await mount.sh('cat /sys/devices/msr/type sys/devices/kvm/type')).stdout.split('\n')
   const [msr = '', kvm = ''] = types

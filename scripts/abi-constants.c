@@ -55,6 +55,7 @@ static void print_syscalls(void)
 	NUMBER(close_range);
 	NUMBER(pidfd_getfd);
 	NUMBER(ioctl);
+	NUMBER(prctl);
 #if defined(__x86_64__)
 	VALUE("AUDIT_ARCH", AUDIT_ARCH_X86_64);
 #elif defined(__aarch64__)
@@ -128,6 +129,8 @@ static void print_signals_and_timers(void)
 	CONST(SIGWINCH);
 	CONST(PR_SET_PDEATHSIG);
 	CONST(PR_SET_NAME);
+	CONST(PR_TASK_PERF_EVENTS_DISABLE);
+	CONST(PR_TASK_PERF_EVENTS_ENABLE);
 	CONST(SIGEV_THREAD_ID);
 	CONST(CLOCK_MONOTONIC);
 }

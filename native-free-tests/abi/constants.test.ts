@@ -56,6 +56,7 @@ const kvmOfMachine: Readonly<Record<Machine, Constants>> = {
 const syscallsOf = (machine: Machine): Constants => ({
   ...Object.fromEntries(syscallNames.map(name => [`__NR_${name}`, BigInt(syscallNumber(machine, name))])),
   __NR_ioctl: BigInt(seccomp.syscallAbi(machine).ioctl),
+  __NR_prctl: BigInt(seccomp.syscallAbi(machine).prctl),
   AUDIT_ARCH: BigInt(seccomp.syscallAbi(machine).auditArch),
 })
 

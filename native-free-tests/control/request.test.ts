@@ -54,6 +54,12 @@ t.test('parseRequest() reads a close by id and by name', async t => {
   t.strictSame(parseRequest('{"op":"close","handle":"boot"}'), { op: 'close', handle: 'boot' })
 })
 
+t.test('parseRequest() reads a prctl', async t => {
+  const request = (option: number) => parseRequest(`{"op":"prctl","option":${option},"caller":7}`)
+  t.strictSame(request(31), { op: 'prctl', isEnable: false, callerTid: 7 })
+  t.strictSame(request(32), { op: 'prctl', isEnable: true, callerTid: 7 })
+})
+
 t.test('parseRequest() fails with EINVAL and says what is wanted', async t => {
   const nested = `${'['.repeat(5000)}${']'.repeat(5000)}`
   const cases: readonly [string, RegExp][] = [
@@ -74,7 +80,11 @@ t.test('parseRequest() fails with EINVAL and says what is wanted', async t => {
     ['{"pid":1,"group_fd":1,"group_ino":2}', /give one of them/],
     ['{"pid":1,"attr_bytes":"0"}', /byte pairs/],
     ['{"pid":1,"attr_bytes":"00","type":1}', /leave its other fields out/],
-    ['{"op":"opn","pid":1}', /"open" and "close"/],
+    ['{"op":"opn","pid":1}', /"open", "close" and "prctl"/],
+    ['{"op":"prctl","option":31}', /"caller"/],
+    ['{"op":"prctl","option":30,"caller":1}', /PR_TASK_PERF_EVENTS_DISABLE \(31\)/],
+    ['{"op":"prctl","option":31,"caller":1,"pid":1}', /"pid"/],
+    ['{"option":31,"pid":1}', /belongs to/],
     ['{"op":"close"}', /id or the name/],
     ['{"op":"close","handle":1.5}', /id or the name/],
     ['{"op":"close","handle":7,"pid":1}', /"pid"/],

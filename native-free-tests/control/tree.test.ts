@@ -8,6 +8,7 @@ import {
   PERF_EVENT_IOC_ID,
   PERF_EVENT_IOC_RESET,
 } from '../../src/abi/perf-event.js'
+import { PR_TASK_PERF_EVENTS_DISABLE, PR_TASK_PERF_EVENTS_ENABLE } from '../../src/abi/prctl.js'
 import { controlTree } from '../../src/control/control-tree.js'
 import { memoryClient } from '../../src/fuse/memory.js'
 import { dynamicDirectory } from '../../src/kernfs/directory.js'
@@ -26,10 +27,16 @@ interface Options {
   readonly refresher?: FakeRefresher
   readonly maxHandles?: number
   readonly credentialsOf?: (tid: number) => Caller | Failure
+  readonly startTimeOf?: (tid: number) => bigint | undefined
 }
 
 /** A mount in memory with one VM, its vCPUs on threads 1001 and 1002. */
-function machine({ refresher, maxHandles = 100, credentialsOf = () => new Failure('ESRCH') }: Options = {}) {
+function machine({
+  refresher,
+  maxHandles = 100,
+  credentialsOf = () => new Failure('ESRCH'),
+  startTimeOf = () => 1n,
+}: Options = {}) {
   const registry = new PmuRegistry()
   const tasks = [fakeTask(1001), fakeTask(1002), fakeTask(1003, 2000)]
   const core = new PerfCore(fakeHost(tasks), registry)
@@ -38,7 +45,15 @@ function machine({ refresher, maxHandles = 100, credentialsOf = () => new Failur
   const vm = new FakeVm({ source })
   vms.add(vm)
   new KvmPmu(registry, vms, { sharing: true, exitEvents: events => core.exitEvents(events) })
-  const tree = controlTree({ owner, core, registry, maxHandles, attrSize: 136, credentialsOf })
+  const tree = controlTree({
+    owner,
+    core,
+    registry,
+    maxHandles,
+    attrSize: 136,
+    credentialsOf,
+    startTimeOf,
+  })
   const children = new Map<string, () => ReturnType<typeof tree.control> | typeof tree.handles>([
     ['control', tree.control],
     ['handles', () => tree.handles],
@@ -214,6 +229,41 @@ t.test('a request may name its caller: root for anybody, others for themselves',
   const file = fs.open('perf_event_open', O_RDWR)
   t.throws(() => file.as({ uid: 1001, gid: 1001, tid: 5 }).write(request), { code: 'EPERM' })
   t.equal(file.as({ uid: 1000, gid: 1000, tid: 5 }).write(request), request.length)
+})
+
+t.test('a prctl switches what its thread has opened, and nothing of an earlier thread of its id', async t => {
+  const began = new Map([
+    [7, 1n],
+    [8, 1n],
+  ])
+  const { fs, source, vm } = machine({
+    credentialsOf: tid => ({ uid: 1000, gid: 1000, tid }),
+    startTimeOf: tid => began.get(tid),
+  })
+  const openBy = (caller: number, disabled = 0) => {
+    const file = fs.open('perf_event_open', O_RDWR)
+    file.write(JSON.stringify({ type: 'kvm', config: 'exits', pid: 1001, caller, disabled }))
+    return file
+  }
+  const files = [openBy(7), openBy(7, 1), openBy(8)]
+  const counts = () => {
+    source.happen(vm.vcpu(0), 'exits', 1n)
+    return files.map(file => Number(u64(file.read(8))))
+  }
+  const asked = fs.open('perf_event_open', O_RDWR)
+  const prctl = (option: number, caller: number) =>
+    asked.as({ uid: 1000, gid: 1000, tid: 99 }).write(JSON.stringify({ op: 'prctl', option, caller }))
+  t.strictSame(counts(), [1, 0, 1])
+  prctl(PR_TASK_PERF_EVENTS_DISABLE, 7)
+  t.strictSame(counts(), [1, 0, 2])
+  prctl(PR_TASK_PERF_EVENTS_ENABLE, 7)
+  t.strictSame(counts(), [2, 1, 3])
+  began.set(7, 2n)
+  prctl(PR_TASK_PERF_EVENTS_DISABLE, 7)
+  t.strictSame(counts(), [3, 2, 4], 'another thread 7 has opened none of them')
+  const stranger = asked.as({ uid: 1001, gid: 1001, tid: 5 })
+  t.throws(() => stranger.write('{"op":"prctl","option":31,"caller":8}'), { code: 'EPERM' })
+  t.throws(() => fs.write('control', '{"op":"prctl","option":31,"caller":8}'), { code: 'EINVAL' })
 })
 
 t.test('handles are limited: EMFILE, and room again after a close', async t => {

@@ -12,6 +12,7 @@ import {
   PERF_EVENT_IOC_SET_FILTER,
   PERF_EVENT_IOC_SET_OUTPUT,
 } from '../../src/abi/perf-event.js'
+import { PR_SET_NAME, PR_TASK_PERF_EVENTS_DISABLE, PR_TASK_PERF_EVENTS_ENABLE } from '../../src/abi/prctl.js'
 import {
   SECCOMP_IOCTL_NOTIF_ADDFD,
   SECCOMP_IOCTL_NOTIF_ID_VALID,
@@ -73,13 +74,23 @@ for (const machine of machines) {
       t.equal(verdict(abi.ioctl, [3n, BigInt(command)]), SECCOMP_RET_ALLOW, command.toString(16))
   })
 
+  t.test(`${machine}: of prctl two options are notified, by the low half of the option`, async t => {
+    for (const option of [PR_TASK_PERF_EVENTS_DISABLE, PR_TASK_PERF_EVENTS_ENABLE]) {
+      t.equal(verdict(abi.prctl, [BigInt(option)]), SECCOMP_RET_USER_NOTIF)
+      t.equal(verdict(abi.prctl, [BigInt(option) | (7n << 32n)]), SECCOMP_RET_USER_NOTIF)
+    }
+    for (const option of [PR_SET_NAME, 30, 33, 0])
+      t.equal(verdict(abi.prctl, [BigInt(option)]), SECCOMP_RET_ALLOW)
+    t.equal(verdict(abi.prctl, [0n, BigInt(PERF_EVENT_IOC_SET_BPF)]), SECCOMP_RET_ALLOW, 'no ioctl')
+  })
+
   t.test(`${machine}: every other call passes`, async t => {
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 600 }),
         fc.array(fc.bigInt(0n, (1n << 64n) - 1n), { maxLength: 6 }),
         (nr, args) => {
-          fc.pre(nr !== abi.perf_event_open && nr !== abi.ioctl)
+          fc.pre(nr !== abi.perf_event_open && nr !== abi.ioctl && nr !== abi.prctl)
           return verdict(nr, args) === SECCOMP_RET_ALLOW
         },
       ),

@@ -36,6 +36,16 @@ t.test('each call is answered by its number', async t => {
   t.strictSame((await answersOf(host)).sort(), ['inject cloexec', 'refuse EINVAL', 'resume'])
 })
 
+t.test('a prctl tells the server and then runs, also where the server is gone', async t => {
+  const prctl = { ...openTrap({}), nr: abi.prctl, args: [31n, 0n, 0n, 0n, 0n, 0n] }
+  const host = hostWith(prctl)
+  t.strictSame(await answersOf(host), ['resume'])
+  t.strictSame(host.requests, [{ op: 'prctl', option: 31, caller: prctl.tid }])
+  const dead = hostWith(prctl)
+  dead.openFailure = 'ENODEV'
+  t.strictSame(await answersOf(dead), ['resume'])
+})
+
 t.test('a caller that is gone by the time of the answer gets no event', async t => {
   const host = hostWith(openTrap({}))
   host.openEvent = async () => {

@@ -76,6 +76,7 @@ export interface SyscallAbi {
   readonly auditArch: number
   readonly perf_event_open: number
   readonly ioctl: number
+  readonly prctl: number
 }
 
 /** x32 shares AUDIT_ARCH_X86_64 and sets bit 30 of the number, so that it equals none of these. */
@@ -84,11 +85,13 @@ const abis: Record<Machine, SyscallAbi> = {
     auditArch: 0xc000_003e,
     perf_event_open: syscallNumber('x86_64', 'perf_event_open'),
     ioctl: 16,
+    prctl: 157,
   },
   aarch64: {
     auditArch: 0xc000_00b7,
     perf_event_open: syscallNumber('aarch64', 'perf_event_open'),
     ioctl: 29,
+    prctl: 167,
   },
 }
 

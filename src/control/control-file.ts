@@ -1,5 +1,6 @@
 /** The file `control`: a write is one request, reading the same open file gives its answer. */
 import type { Caller } from '../abi/caller.js'
+import { ErrnoError } from '../abi/errno.js'
 import { chain, type MaybeLater } from '../kernfs/later.js'
 import type { File } from '../kernfs/node.js'
 import { type Answer, AnswerFile } from './answer-file.js'
@@ -9,6 +10,8 @@ import { type RequestFileOptions, requestFile } from './request-file.js'
 
 function answer(handles: HandleTable, text: string, caller: Caller): MaybeLater<Answer> {
   const request = parseRequest(text)
+  if (request.op === 'prctl')
+    throw new ErrnoError('EINVAL', 'control opens and closes handles: perf_event_open takes "prctl"')
   if (request.op === 'close') {
     handles.close(request.handle)
     return { closed: request.handle }

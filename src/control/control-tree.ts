@@ -9,6 +9,7 @@ import { controlFile } from './control-file.js'
 import { EventTable } from './event-table.js'
 import { HandleTable } from './handle-table.js'
 import { Opener } from './opener.js'
+import { switchOwned } from './owned-events.js'
 import { perfEventOpenFile } from './perf-event-open-file.js'
 
 /** What the three stand on. */
@@ -22,6 +23,8 @@ export interface ControlTreeOptions {
   readonly attrSize: number
   /** The credentials of a thread that a request is made for. */
   readonly credentialsOf: (tid: number) => Caller | Failure
+  /** When a thread began, in clock ticks since boot; undefined where it has ended. */
+  readonly startTimeOf: (tid: number) => bigint | undefined
 }
 
 /** The children of the mount's root; a function makes a fresh node for each look-up. */
@@ -33,7 +36,7 @@ export interface ControlTree {
 
 /** Makes them. */
 export function controlTree(options: ControlTreeOptions): ControlTree {
-  const { owner, core, registry, maxHandles, attrSize, credentialsOf } = options
+  const { owner, core, registry, maxHandles, attrSize, credentialsOf, startTimeOf } = options
   const events = new EventTable(maxHandles)
   const handles: HandleTable = new HandleTable({
     owner,
@@ -47,12 +50,18 @@ export function controlTree(options: ControlTreeOptions): ControlTree {
     events,
     attrSize,
     credentialsOf,
+    startTimeOf,
     eventOfHandle: id => handles.eventOf(id),
   })
   return {
     control: () => controlFile(handles, { owner }),
     handles: handles.directory,
     perf_event_open: () =>
-      perfEventOpenFile({ owner, events, open: (request, caller) => opener.open(request, caller) }),
+      perfEventOpenFile({
+        owner,
+        events,
+        open: (request, caller) => opener.open(request, caller),
+        prctl: (request, requester) => switchOwned(opener, request, requester),
+      }),
   }
 }

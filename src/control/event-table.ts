@@ -6,16 +6,25 @@ import { Failure } from '../abi/errno.js'
 import type { PerfEvent } from '../perf/event.js'
 import { perf_release } from '../perf/event-file.js'
 
+/** The thread that has opened an event, told from a later one of its id by when it began. */
+export interface Owner {
+  readonly tid: number
+  readonly startTime: bigint | undefined
+}
+
 /** An open event and who holds it. */
 export class OpenEvent {
   readonly event: PerfEvent
+  /** Who has opened it, whoever else holds it now. Counterpart: perf_event.owner. */
+  readonly owner: Owner
   /** The inode numbers that its descriptors have. */
   readonly inodes = new Set<bigint>()
   readonly #onEnd: () => void
   #references = 1
 
-  constructor(event: PerfEvent, onEnd: () => void) {
+  constructor(event: PerfEvent, owner: Owner, onEnd: () => void) {
     this.event = event
+    this.owner = owner
     this.#onEnd = onEnd
   }
 
@@ -37,7 +46,7 @@ export class OpenEvent {
 export class EventTable {
   readonly #limit: number
   readonly #byInode = new Map<bigint, OpenEvent>()
-  #count = 0
+  readonly #all = new Set<OpenEvent>()
 
   constructor(limit: number) {
     this.#limit = limit
@@ -45,12 +54,12 @@ export class EventTable {
 
   /** How many events are open. */
   get size(): number {
-    return this.#count
+    return this.#all.size
   }
 
   /** Whether one more may be opened: EMFILE, as where a process has no descriptor left. */
   reserve(): Failure | undefined {
-    if (this.#count < this.#limit) return undefined
+    if (this.size < this.#limit) return undefined
     return new Failure(
       'EMFILE',
       `${this.#limit} events are open, which is the limit: close some, or mount with a larger --max-handles`,
@@ -58,13 +67,18 @@ export class EventTable {
   }
 
   /** Takes a new event in, with one reference held for whoever asked for it. */
-  add(event: PerfEvent): OpenEvent {
-    this.#count += 1
-    const open: OpenEvent = new OpenEvent(event, () => {
-      this.#count -= 1
+  add(event: PerfEvent, owner: Owner): OpenEvent {
+    const open: OpenEvent = new OpenEvent(event, owner, () => {
+      this.#all.delete(open)
       for (const ino of open.inodes) this.#byInode.delete(ino)
     })
+    this.#all.add(open)
     return open
+  }
+
+  /** The events that a thread has opened, in that order. */
+  ownedBy({ tid, startTime }: Owner): OpenEvent[] {
+    return [...this.#all].filter(({ owner }) => owner.tid === tid && owner.startTime === startTime)
   }
 
   /** Makes an event known, while it lives, by the inode number that fstat(2) gives for its descriptors. */

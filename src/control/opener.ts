@@ -12,7 +12,7 @@ import type { PerfCore } from '../perf/core.js'
 import type { PerfEvent } from '../perf/event.js'
 import type { PmuRegistry } from '../perf/registry.js'
 import type { Answer } from './answer-file.js'
-import type { EventTable, OpenEvent } from './event-table.js'
+import type { EventTable, OpenEvent, Owner } from './event-table.js'
 import { withFreshTarget } from './fresh-counts.js'
 import type { OpenRequest } from './request.js'
 import { resolveAttr } from './resolve.js'
@@ -26,6 +26,8 @@ export interface OpenerOptions {
   readonly attrSize: number
   /** The credentials of a thread that a request is made for. */
   readonly credentialsOf: (tid: number) => Caller | Failure
+  /** When a thread began, in clock ticks since boot; undefined where it has ended. */
+  readonly startTimeOf: (tid: number) => bigint | undefined
   /** The event of a handle. */
   readonly eventOfHandle: (id: number) => PerfEvent | undefined
 }
@@ -47,7 +49,7 @@ export class Opener {
   /** Opens the event, at once or when its counts are there. Throws the errno of perf_event_open(2). */
   open(request: OpenRequest, requester: Caller): MaybeLater<Opened> {
     const { registry, attrSize } = this.#options
-    const caller = this.#callerOf(request, requester)
+    const caller = this.callerOf(request.callerTid, requester)
     const { attrBytes } = request
     const attr = attrBytes ? decodeAttr(attrBytes, attrSize) : resolveAttr(registry, request, attrSize)
     // The core refuses these bytes itself, in the kernel's order of checks.
@@ -78,7 +80,7 @@ export class Opener {
     )
     const { groupFd } = request
     return {
-      open: events.add(event),
+      open: events.add(event, this.#ownerOf(caller)),
       request: {
         ...attrToJson(attr instanceof Uint8Array ? event.attr : attr),
         pid,
@@ -95,8 +97,17 @@ export class Opener {
     return groupFd === -1 ? -1 : (eventOfHandle(groupFd) ?? 'EBADF')
   }
 
+  /** The events that this caller has opened: as the kernel has them, whatever they count and wherever they went. */
+  ownedBy(caller: Caller): OpenEvent[] {
+    return this.#options.events.ownedBy(this.#ownerOf(caller))
+  }
+
+  #ownerOf({ tid }: Caller): Owner {
+    return { tid, startTime: this.#options.startTimeOf(tid) }
+  }
+
   /** Root may ask for anybody, others for their own threads: the request is then judged by that thread's rights. */
-  #callerOf({ callerTid }: OpenRequest, requester: Caller): Caller {
+  callerOf(callerTid: number | undefined, requester: Caller): Caller {
     if (callerTid === undefined) return requester
     const caller = orThrow(this.#options.credentialsOf(callerTid))
     if (requester.uid === 0 || requester.uid === caller.uid) return caller

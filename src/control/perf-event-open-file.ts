@@ -11,13 +11,15 @@ import { type Answer, checkLength, refusal, settle } from './answer-file.js'
 import { EventDescriptor } from './event-descriptor.js'
 import type { EventTable } from './event-table.js'
 import type { Opened } from './opener.js'
-import { type OpenRequest, parseRequest } from './request.js'
+import { type OpenRequest, type PrctlRequest, parseRequest } from './request.js'
 import { type RequestFileOptions, requestFile } from './request-file.js'
 
 /** What the file stands on. */
 export interface PerfEventOpenOptions extends RequestFileOptions {
   readonly events: EventTable
   readonly open: (request: OpenRequest, caller: Caller) => MaybeLater<Opened>
+  /** Switches the events of a thread: the descriptor stays without one. */
+  readonly prctl: (request: PrctlRequest, requester: Caller) => MaybeLater<void>
 }
 
 class RequestedEvent implements OpenFile {
@@ -26,7 +28,7 @@ class RequestedEvent implements OpenFile {
   readonly #ino: bigint
   #event: EventDescriptor | undefined
   #refusal: Answer | undefined
-  #isOpening = false
+  #isBusy = false
   #isReleased = false
 
   constructor(options: PerfEventOpenOptions, ino: bigint) {
@@ -45,22 +47,22 @@ class RequestedEvent implements OpenFile {
 
   write(_offset: number, data: Uint8Array, caller: Caller): MaybeLater<number> {
     if (this.#event) return this.#event.write()
-    if (this.#isOpening) throw new ErrnoError('EBUSY', 'A request on this descriptor is being answered')
+    if (this.#isBusy) throw new ErrnoError('EBUSY', 'A request on this descriptor is being answered')
     const { length } = data
     if (length === 0) return 0
-    this.#isOpening = true
-    const opened = settle(
+    this.#isBusy = true
+    const done = settle(
       () => {
         checkLength(data)
-        return this.#open(Buffer.from(data).toString(), caller)
+        return this.#run(Buffer.from(data).toString(), caller)
       },
       error => {
-        this.#isOpening = false
+        this.#isBusy = false
         this.#refusal = refusal(error)
       },
     )
-    return chain(opened, result => {
-      this.#become(result)
+    return chain(done, () => {
+      this.#isBusy = false
       return length
     })
   }
@@ -80,14 +82,15 @@ class RequestedEvent implements OpenFile {
     this.#event = undefined
   }
 
-  #open(text: string, caller: Caller): MaybeLater<Opened> {
+  #run(text: string, caller: Caller): MaybeLater<void> {
     const request = parseRequest(text)
-    if (request.op === 'open') return this.#options.open(request, caller)
+    if (request.op === 'open')
+      return chain(this.#options.open(request, caller), opened => this.#become(opened))
+    if (request.op === 'prctl') return this.#options.prctl(request, caller)
     throw new ErrnoError('EINVAL', 'This file opens events; handles are closed through control')
   }
 
   #become({ open }: Opened): void {
-    this.#isOpening = false
     if (this.#isReleased) {
       open.drop()
       return

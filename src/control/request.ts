@@ -6,6 +6,7 @@
  */
 import { ErrnoError, orThrow } from '../abi/errno.js'
 import { integerFromJson, openFlagsFromJson, S32_RANGE, U64_RANGE } from '../abi/perf-event-json.js'
+import { PR_TASK_PERF_EVENTS_DISABLE, PR_TASK_PERF_EVENTS_ENABLE } from '../abi/prctl.js'
 
 /** A request to open an event. Fields of the attr are still as JSON has them. */
 export interface OpenRequest {
@@ -30,6 +31,14 @@ export interface CloseRequest {
   readonly handle: string
 }
 
+/** A request to switch every event that a thread has opened, as prctl(2) does: exec makes it. */
+export interface PrctlRequest {
+  readonly op: 'prctl'
+  readonly isEnable: boolean
+  /** The thread that has called prctl(2). */
+  readonly callerTid: number
+}
+
 /** The fields that stand beside those of perf_event_attr. */
 export const argumentNames = [
   'op',
@@ -41,6 +50,7 @@ export const argumentNames = [
   'flags',
   'caller',
   'attr_bytes',
+  'option',
 ] as const
 
 type Arguments = Readonly<Partial<Record<(typeof argumentNames)[number], unknown>>>
@@ -70,22 +80,41 @@ function parseBytes(value: unknown): Uint8Array {
   return Buffer.from(value, 'hex')
 }
 
+/** Throws where there are fields beside `op` and those that a request takes. */
+function checkAlone(given: Arguments, attr: object, fields: readonly string[], example: string): void {
+  const others = [...Object.keys(given), ...Object.keys(attr)].filter(
+    name => name !== 'op' && !fields.includes(name),
+  )
+  if (others.length > 0)
+    throw invalid(`Cannot ${String(given.op)} with a field "${others[0]}": ${example} is all it takes`)
+}
+
 function parseClose(given: Arguments, attr: object): CloseRequest {
   const { handle } = given
-  const others = [
-    ...Object.keys(given).filter(name => name !== 'op' && name !== 'handle'),
-    ...Object.keys(attr),
-  ]
-  if (others.length > 0)
-    throw invalid(`Cannot close with a field "${others[0]}": {"op":"close","handle":7} is all it takes`)
+  checkAlone(given, attr, ['handle'], '{"op":"close","handle":7}')
   if (typeof handle === 'number' && Number.isSafeInteger(handle))
     return { op: 'close', handle: String(handle) }
   if (typeof handle === 'string' && handle !== '') return { op: 'close', handle }
   throw invalid('"handle" must be the id or the name of a handle')
 }
 
+function parsePrctl(given: Arguments, attr: object): PrctlRequest {
+  checkAlone(given, attr, ['option', 'caller'], '{"op":"prctl","option":31,"caller":4711}')
+  const option = integer('option', given.option)
+  if (option !== PR_TASK_PERF_EVENTS_ENABLE && option !== PR_TASK_PERF_EVENTS_DISABLE)
+    throw invalid(
+      `"option" is ${option}: PR_TASK_PERF_EVENTS_DISABLE (31) and PR_TASK_PERF_EVENTS_ENABLE (32) are known`,
+    )
+  return {
+    op: 'prctl',
+    isEnable: option === PR_TASK_PERF_EVENTS_ENABLE,
+    callerTid: integer('caller', given.caller),
+  }
+}
+
 /** Throws where fields are missing or contradict each other. */
 function checkTogether(given: Arguments, attr: object): void {
+  if (given.option !== undefined) throw invalid('"option" belongs to {"op":"prctl"}')
   if (given.handle !== undefined)
     throw invalid('"handle" belongs to {"op":"close"}: a new handle gets its id itself')
   if (given.pid === undefined) throw invalid('"pid" is missing: the id of the thread to count')
@@ -118,7 +147,7 @@ function parseOpen(given: Arguments, attr: Record<string, unknown>): OpenRequest
  *
  * @throws {ErrnoError} EINVAL, saying which field is wrong and what is wanted
  */
-export function parseRequest(text: string): OpenRequest | CloseRequest {
+export function parseRequest(text: string): OpenRequest | CloseRequest | PrctlRequest {
   const isArgument = new Set<string>(argumentNames)
   const fields = Object.entries(parseObject(text))
   // Not by assignment: "__proto__" must stay a field, to be refused like any that is unknown.
@@ -127,5 +156,6 @@ export function parseRequest(text: string): OpenRequest | CloseRequest {
   const { op = 'open' } = given
   if (op === 'open') return parseOpen(given, attr)
   if (op === 'close') return parseClose(given, attr)
-  throw invalid(`Unknown "op" ${JSON.stringify(op)}: "open" and "close" are known`)
+  if (op === 'prctl') return parsePrctl(given, attr)
+  throw invalid(`Unknown "op" ${JSON.stringify(op)}: "open", "close" and "prctl" are known`)
 }

@@ -63,6 +63,8 @@ export interface MountedTree {
   readonly device: number
   /** Opens `perf_event_open` and writes the request: the event, close-on-exec. */
   openEvent(request: string): Promise<number>
+  /** Writes a request that makes no event. */
+  tell(request: string): Promise<void>
   /** The types of the PMUs that it shows as its own. */
   readTypes(): Promise<readonly number[]>
 }

@@ -11,6 +11,7 @@ import type { Host, Listener, Trap } from './host.js'
 import { type Outcome, refuse, resume } from './outcome.js'
 import { perfEventOpen } from './perf-event-open.js'
 import { perfIoctl } from './perf-ioctl.js'
+import { perfPrctl } from './perf-prctl.js'
 import { PmuTypes } from './pmu-types.js'
 
 type Decide = (trap: Trap) => Outcome | Promise<Outcome>
@@ -76,6 +77,7 @@ export async function supervise(host: Host, abi: SyscallAbi): Promise<void> {
   const types = new PmuTypes(host.tree, host.kernel)
   const decide: Decide = trap => {
     if (trap.nr === abi.perf_event_open) return perfEventOpen(host, types, trap)
+    if (trap.nr === abi.prctl) return perfPrctl(host, trap)
     return trap.nr === abi.ioctl ? perfIoctl(host, trap) : resume
   }
   while (await host.listener.wait()) {

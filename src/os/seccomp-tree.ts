@@ -94,6 +94,10 @@ export class PmufsMount implements MountedTree {
     }
   }
 
+  async tell(request: string): Promise<void> {
+    closeSync(await this.openEvent(request))
+  }
+
   readTypes(): Promise<number[]> {
     return findOwnTypes(this.#sysfs)
   }

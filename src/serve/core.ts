@@ -110,7 +110,7 @@ export class Core {
     for (const pmu of own.pmus) reportTaken(pmu, name => names.isTaken(name), report)
     this.#ownGuests.look()
 
-    const tree = controlTree({ owner, core, registry, maxHandles, attrSize, credentialsOf })
+    const tree = controlTree({ owner, core, registry, maxHandles, attrSize, credentialsOf, startTimeOf })
     this.root = rootDirectory(owner, {
       ...tree,
       sys: sysfs({ owner, registry, hostPmus }),

@@ -108,6 +108,11 @@ export class FakeHost implements Host {
       if (this.openFailure) throw new ErrnoError(this.openFailure)
       return this.#openFd({ kind: 'ours', ino: 1n })
     },
+    tell: async request => {
+      this.requests.push(JSON.parse(request) as Record<string, unknown>)
+      await this.openEvent()
+      if (this.openFailure) throw new ErrnoError(this.openFailure)
+    },
     readTypes: () => Promise.resolve(this.types),
   }
 
