@@ -167,10 +167,17 @@ export function permitted({ host, task, caller }: Resolved): Failure | undefined
     : undefined
 }
 
-export const hasTaskContext = (event: PerfEvent, { task, flags }: Resolved): Failure | undefined =>
-  event.pmu.task_ctx_nr === 'perf_invalid_context' && (task || isCgroup(flags))
-    ? invalid(`PMU "${event.pmu.name}" counts whole CPUs only: give a cpu and pid -1`)
+/**
+ * What counts neither threads nor cgroups refuses them here. No PMU counts cgroups: a cgroup is named by a descriptor of
+ * the caller's, which does not reach this program. So every PMU is to them what the kernel's uncore PMUs are, and perf,
+ * to which EINVAL is "not supported", goes on with its other events.
+ */
+export function hasTaskContext({ pmu }: PerfEvent, { task, flags }: Resolved): Failure | undefined {
+  if (isCgroup(flags)) return invalid(`PMU "${pmu.name}" counts no cgroups: leave PERF_FLAG_PID_CGROUP out`)
+  return task && pmu.task_ctx_nr === 'perf_invalid_context'
+    ? invalid(`PMU "${pmu.name}" counts whole CPUs only: give a cpu and pid -1`)
     : undefined
+}
 
 export function auxActionsPossible({ attr, pmu }: PerfEvent): Failure | undefined {
   const canOutput = (pmu.capabilities & PERF_PMU_CAP_AUX_OUTPUT) !== 0
@@ -181,10 +188,6 @@ export function auxActionsPossible({ attr, pmu }: PerfEvent): Failure | undefine
     return new Failure('EOPNOTSUPP', `PMU "${pmu.name}" cannot be paused`)
   return undefined
 }
-
-/** A cgroup is named by a descriptor of its folder, which does not reach this program. */
-export const cgroupReachable = (_event: PerfEvent, { flags, pid }: Resolved): Failure | undefined =>
-  isCgroup(flags) ? new Failure('EBADF', `descriptor ${pid} names no cgroup that can be reached`) : undefined
 
 export const callchainFits = ({ attr }: PerfEvent, { host }: Resolved): Failure | undefined =>
   (attr.sample_type & PERF_SAMPLE_CALLCHAIN) !== 0n && attr.sample_max_stack > host.maxStack()

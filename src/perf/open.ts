@@ -80,7 +80,7 @@ const beforeEvent = [check.inheritMatches, check.cpuInRange]
 const beforeInit = [check.sigtrapHasTask, check.inheritedReadHasTid]
 
 /** What a PMU's new event must pass, in two parts: an exclusive PMU is asked between them. */
-const afterInit = [check.hasTaskContext, check.auxActionsPossible, check.cgroupReachable]
+const afterInit = [check.hasTaskContext, check.auxActionsPossible]
 const afterExclusive = [check.callchainFits, check.samplingPossible, check.clockUsable]
 
 /** Opens an event. The result is ended with perf_release(). */
