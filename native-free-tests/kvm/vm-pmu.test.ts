@@ -107,12 +107,19 @@ t.test('event_init() fails with EOPNOTSUPP where one VM of the process lacks the
   t.equal(refusal(tryOpen({ config: flushes })), expected)
 })
 
-t.test('bits of config1 and config2 outside the terms are ignored', async t => {
-  const { open, source, vm } = machine()
-  const event = open({ config1: (7n << 32n) | 1000n, config2: 5n })
-  source.happen(vm.vcpu(0), 'exits')
-  t.equal(read(event), 1n)
-})
+t.test(
+  'event_init() fails with EINVAL on a term that has no effect; bits outside the terms are ignored',
+  async t => {
+    const { open, tryOpen, source, vm } = machine()
+    const refused = (term: string, value: number) =>
+      `EINVAL: ${term} is ${value}, but event 0x00 has none: leave the term "${term}" out`
+    t.equal(refusal(tryOpen({ config1: (7n << 32n) | 1000n })), refused('reason', 7))
+    t.equal(refusal(tryOpen({ config2: 5n })), refused('bucket', 5))
+    const event = open({ config1: 1000n, config2: 5n << 8n })
+    source.happen(vm.vcpu(0), 'exits')
+    t.equal(read(event), 1n)
+  },
+)
 
 t.test('an event counts the sum over the vCPUs, on the CPU and on the main thread alike', async t => {
   const { open, source, vm } = machine()

@@ -46,7 +46,11 @@ export const to_event = (config: bigint): number => Number(config & EVENT_MASK)
 /** The reason that config1 selects. */
 const to_reason = (config1: bigint): number => Number(config1 >> REASON_SHIFT)
 
-/** The event that an attr selects, or EINVAL where there is none. */
+/** A term was given that the event does not have: it would be counted as if the term had narrowed it. EINVAL. */
+export const noEffect = (term: string, value: number, text: string): Failure =>
+  new Failure('EINVAL', `${term} is ${value}, but event ${text} has none: leave the term "${term}" out`)
+
+/** The event that an attr selects; EINVAL where there is none, or where a term has no effect on it. */
 export function selectEvent<T extends object>(
   events: readonly Selectable<T>[],
   attr: perf_event_attr,
@@ -55,8 +59,9 @@ export function selectEvent<T extends object>(
   const event = events[event_id]
   const text = eventIdText(event_id)
   if (!event) return new Failure('EINVAL', `event ${text} is none of this PMU's; see its events/`)
-  if (!hasReasons(event)) return { key: event_id, text, event }
   const reason = to_reason(attr.config1)
+  if (!hasReasons(event))
+    return reason === 0 ? { key: event_id, text, event } : noEffect('reason', reason, text)
   const ofReason = event.get(reason)
   const reasonText = `reason 0x${reason.toString(16)}`
   if (!ofReason) return new Failure('EINVAL', `event ${text} has no ${reasonText}; see the PMU's events/`)

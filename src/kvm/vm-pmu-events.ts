@@ -4,7 +4,7 @@ import type { perf_event_attr } from '../abi/perf-event-attr.js'
 import type { Attribute } from '../perf/pmu.js'
 import { counterAttributes, histogramAttribute } from './attributes.js'
 import type { EventNames } from './event-names.js'
-import { type Selectable, selectEvent, withEvent } from './event-selection.js'
+import { noEffect, type Selectable, selectEvent, withEvent } from './event-selection.js'
 import { EventTable } from './event-table.js'
 import type { EventDescription, HistogramDescription, Vm } from './vm.js'
 
@@ -41,8 +41,8 @@ export class VmPmuEvents {
     const selected = selectEvent(this.#events, attr)
     if (selected instanceof Failure) return selected
     const { event, text } = selected
-    if (!isHistogram(event)) return event.name
     const bucket = to_bucket(attr.config2)
+    if (!isHistogram(event)) return bucket === 0 ? event.name : noEffect('bucket', bucket, text)
     if (bucket < event.buckets) return `${event.name}[${bucket}]`
     const last = event.buckets - 1
     return new Failure('EINVAL', `bucket is ${bucket}: event ${text}, "${event.name}", has 0 to ${last}`)
