@@ -94,6 +94,58 @@ t.test('control answers in the open file that asked, once', async t => {
   t.equal(file.write(''), 0, 'an empty write asks nothing')
 })
 
+t.test('a write of white space alone asks nothing and leaves the answer', async t => {
+  const { fs } = machine()
+  const text = '{"type":"kvm","config":"exits","pid":1001}'
+  const twice = (path: string) => {
+    const file = fs.open(path, O_RDWR)
+    t.equal(file.write(' \t\r\n'), 4)
+    file.write(text)
+    t.equal(file.write('\n'), 1)
+    return file
+  }
+  t.match(JSON.parse(twice('control').readText()), { handle: 1 })
+  fs.mkdir('handles/boot')
+  t.match(JSON.parse(twice('handles/boot/attr').readText()), { path: 'handles/boot' })
+  const event = fs.open('perf_event_open', O_RDWR)
+  t.equal(event.write('\n'), 1)
+  t.throws(() => event.write('{'), { code: 'EINVAL' })
+  event.write('\n')
+  t.match(JSON.parse(event.readText()), { error: /as JSON/ })
+  event.write(text)
+  t.throws(() => event.write('\n'), { code: 'EINVAL' }, 'an event takes no data, as in the kernel')
+})
+
+t.test("an event may be written as on perf's command line", async t => {
+  const { fs, open, ask } = machine()
+  const attrOf = (path: string) => JSON.parse(fs.read(`${path}/attr`)) as Record<string, unknown>
+  const first = open({ config: 'kvm/io_exits/' })
+  t.match(attrOf(first), { config: 1 })
+  const type = attrOf(first).type
+  for (const request of [
+    { config: 'kvm/event=1/', type: undefined },
+    { config: 'kvm/io_exits/', type },
+    { config: 'kvm/io_exits/', type: String(type) },
+    { config: `${type}/io_exits/` },
+  ])
+    t.match(attrOf(open(request)), { type, config: 1 })
+  t.match(attrOf(open({ config: 'kvm//' })), { type, config: 0 }, 'no terms are no bits, as in perf')
+  const refusals: readonly [object, string, RegExp][] = [
+    [{ config: 'kvm_vm/exits/', type: undefined }, 'ENOENT', /No PMU is named "kvm_vm": did you mean "kvm"/],
+    [{ config: 'kvm/exits/', type: 7 }, 'EINVAL', /not that of PMU "kvm"/],
+    [{ config: 'kvm/exits/', type: 'io' }, 'ENOENT', /"io"/],
+    [{ config: 'kvm/exits/u' }, 'EINVAL', /Cannot take "u" behind the last slash.*exclude_kernel/],
+    [{ config: 'kvm/5/' }, 'EINVAL', /event or term "5"/],
+    [{ config: 'kvm/exits' }, 'EINVAL', /event or term "kvm\/exits"/],
+    [{ config: '/exits/' }, 'EINVAL', /event or term/],
+  ]
+  for (const [request, errno, error] of refusals) {
+    const refused = ask({ type: 'kvm', pid: 1001, ...request })
+    t.throws(() => refused.pending.value(), { code: errno }, JSON.stringify(request))
+    t.match(refused.answer(), { errno, error }, JSON.stringify(request))
+  }
+})
+
 t.test('control takes 64 KiB and refuses more with EFBIG', async t => {
   const { fs } = machine()
   const file = fs.open('control', O_RDWR)

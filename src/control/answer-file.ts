@@ -1,6 +1,6 @@
 /**
- * An open file that takes requests and gives answers: each write is one request, and reading gives the answer to the
- * last one, once. Offsets mean nothing: a shell's `echo >&3; read <&3` shares one position between both.
+ * An open file that takes requests and gives answers: each write that is not blank is one request, and reading gives the
+ * answer to the last one, once. Offsets mean nothing: a shell's `echo >&3; read <&3` shares one position between both.
  */
 import type { Caller } from '../abi/caller.js'
 import { ErrnoError, errnoOf } from '../abi/errno.js'
@@ -27,6 +27,10 @@ export function checkLength(data: Uint8Array): void {
       `Cannot take the request: a request is one write(2) of at most ${MAX_REQUEST} bytes`,
     )
 }
+
+/** Whether it asks nothing: many programs write a text and its newline one after the other. */
+export const isBlank = (data: Uint8Array): boolean =>
+  data.length <= MAX_REQUEST && Buffer.from(data).toString('latin1').trim() === ''
 
 /** Runs a request and tells both outcomes apart without losing where it is parked. */
 export function settle<T>(run: () => MaybeLater<T>, onError: (error: unknown) => void): MaybeLater<T> {
@@ -66,7 +70,7 @@ export class AnswerFile implements OpenFile {
 
   write(_offset: number, data: Uint8Array, caller: Caller): MaybeLater<number> {
     const { length } = data
-    if (length === 0) return 0
+    if (isBlank(data)) return length
     const answered = settle(
       () => {
         checkLength(data)

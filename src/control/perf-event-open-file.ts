@@ -7,7 +7,7 @@ import { ErrnoError } from '../abi/errno.js'
 import { POLLERR } from '../abi/fs.js'
 import { chain, type MaybeLater } from '../kernfs/later.js'
 import type { File, IoctlReply, IoctlRequest, OpenFile } from '../kernfs/node.js'
-import { type Answer, checkLength, refusal, settle } from './answer-file.js'
+import { type Answer, checkLength, isBlank, refusal, settle } from './answer-file.js'
 import { EventDescriptor } from './event-descriptor.js'
 import type { EventTable } from './event-table.js'
 import type { Opened } from './opener.js'
@@ -49,7 +49,7 @@ class RequestedEvent implements OpenFile {
     if (this.#event) return this.#event.write()
     if (this.#isBusy) throw new ErrnoError('EBUSY', 'A request on this descriptor is being answered')
     const { length } = data
-    if (length === 0) return 0
+    if (isBlank(data)) return length
     this.#isBusy = true
     const done = settle(
       () => {

@@ -31,19 +31,43 @@ function pmuOf(registry: PmuRegistry, type: number): Pmu {
   return registration.pmu
 }
 
+/** An event as perf's command line has it: the PMU, its terms between slashes, perf's modifiers. */
+const slashed = /^([^/]+)\/([^/]*)\/([^/]*)$/
+
+/** What `type` and `config` name together: a type, and either terms of its PMU or a config word. */
+interface Selection {
+  readonly type: unknown
+  readonly terms?: string
+  readonly config?: unknown
+}
+
+function selectionOf(registry: PmuRegistry, { type, config }: OpenRequest['attr']): Selection {
+  if (typeof config !== 'string' || isNumeral(config)) return { type: typeOf(registry, type), config }
+  const [, pmu, terms = '', modifiers = ''] = slashed.exec(config) ?? []
+  if (pmu === undefined) return { type: typeOf(registry, type), terms: config }
+  if (modifiers !== '')
+    throw new ErrnoError(
+      'EINVAL',
+      `Cannot take "${modifiers.slice(0, 40)}" behind the last slash: modifiers are perf's own; set the field that it stands for, as exclude_kernel for "u"`,
+    )
+  const named = typeOf(registry, pmu)
+  if (type !== undefined && Number(typeOf(registry, type)) !== Number(named))
+    throw new ErrnoError(
+      'EINVAL',
+      `"type" is not that of PMU "${pmu}", which "config" names: leave one of them out`,
+    )
+  return terms === '' ? { type: named } : { type: named, terms }
+}
+
 /** The attr that a request in JSON asks for, judged by the rules of copy-in for a kernel that knows `attrSize` bytes. */
 export function resolveAttr(registry: PmuRegistry, request: OpenRequest, attrSize: number): perf_event_attr {
-  const { config, ...rest } = request.attr
-  const isNamed = typeof config === 'string' && !isNumeral(config)
-  const json = {
-    ...rest,
-    ...('type' in rest && { type: typeOf(registry, rest.type) }),
-    ...(!isNamed && config !== undefined && { config }),
-  }
+  const { type, terms, config } = selectionOf(registry, request.attr)
+  const { type: _type, config: _config, ...rest } = request.attr
+  const json = { ...rest, ...(type !== undefined && { type }), ...(config !== undefined && { config }) }
   const attr = attrFromJson(json, { knownSize: attrSize, otherNames: argumentNames })
   if (attr instanceof Failure) throw new ErrnoError(attr.code, attr.message)
-  if (!isNamed) return attr
+  if (terms === undefined) return attr
   const { config1, config2, config3 } = attr
-  const words = resolveTerms(pmuOf(registry, attr.type), config, [0n, config1, config2, config3])
+  const words = resolveTerms(pmuOf(registry, attr.type), terms, [0n, config1, config2, config3])
   return { ...attr, config: words[0], config1: words[1], config2: words[2], config3: words[3] }
 }
