@@ -126,7 +126,7 @@ t.test("an event may be written as on perf's command line", async t => {
     { config: 'kvm/event=1/', type: undefined },
     { config: 'kvm/io_exits/', type },
     { config: 'kvm/io_exits/', type: String(type) },
-    { config: `${type}/io_exits/` },
+    { config: `${String(type)}/io_exits/` },
   ])
     t.match(attrOf(open(request)), { type, config: 1 })
   t.match(attrOf(open({ config: 'kvm//' })), { type, config: 0 }, 'no terms are no bits, as in perf')
