@@ -8,7 +8,7 @@ const pmu = (name: string) => new FakePmu({ name })
 
 t.test('register() gives dynamic types from 4096 up, the lowest free one first', async t => {
   const registry = new PmuRegistry()
-  const [a, b, c] = [pmu('a'), pmu('b'), pmu('c')]
+  const [a, b, c] = [pmu('a'), pmu('second'), pmu('c')]
   const types = () => [a, b, c].map(each => registry.typeOf(each))
   for (const each of [a, b, c]) orThrow(registry.register(each))
   t.same(types(), [4096, 4097, 4098])
@@ -22,7 +22,7 @@ t.test('register() gives dynamic types from 4096 up, the lowest free one first',
   t.equal(registry.byName('d')?.type, 4097)
   t.same(
     registry.list().map(({ pmu }) => pmu.name),
-    ['a', 'c', 'd', 'b', 'raw'],
+    ['a', 'c', 'd', 'second', 'raw'],
   )
   t.equal(new PmuRegistry(10_000).register(pmu('x')) instanceof Failure, false)
 })
@@ -33,7 +33,9 @@ t.test('register() refuses names and types that are taken or cannot be', async t
   registry.register(kvm)
   t.match(registry.register(pmu('kvm')), { code: 'EEXIST', message: /kvm/ })
   t.match(registry.register(pmu('other'), 4096), { code: 'EEXIST', message: /kvm/ })
-  for (const name of ['', '.', '..', 'a/b', 'a\0b'])
+  const host = new PmuRegistry(4096, name => name === 'msr')
+  t.match(host.register(pmu('msr')), { code: 'EEXIST', message: /the kernel has/ })
+  for (const name of ['', '.', '..', 'a/b', 'a\0b', 'a-b', 'cycles'])
     t.match(registry.register(pmu(name)), { code: 'EINVAL' }, JSON.stringify(name))
   for (const type of [-2, 1.5, 2 ** 31]) t.match(registry.register(pmu('x'), type), { code: 'EINVAL' })
   t.match(registry.unregister(pmu('kvm')), { code: 'ENOENT' }, 'another PMU of the same name')

@@ -5,7 +5,7 @@
  * Such a PMU counts threads, CPUs or the machine as a whole. An event's id is its place in the list, so a list is only
  * ever appended to: ids are what scripts and recorded sessions have.
  */
-import { ErrnoError, errnoOf, Failure } from '../abi/errno.js'
+import { ErrnoError, errnoOf, Failure, orThrow } from '../abi/errno.js'
 import {
   PERF_EF_START,
   PERF_HES_STOPPED,
@@ -17,6 +17,7 @@ import { wrap64 } from '../abi/struct.js'
 import { eventAttributes, eventIdText, textAttribute } from './attribute-files.js'
 import { countBetween } from './count-between.js'
 import type { PerfEvent } from './event.js'
+import { eventsRefusal } from './names.js'
 import type { AttributeGroup, Pmu, TaskContextNumber } from './pmu.js'
 
 /** A thread that is counted. */
@@ -28,7 +29,7 @@ export interface Thread {
 
 /** One event of a counting PMU. */
 export interface CountedEvent<Target> {
-  /** Letters, digits and `_`, as perf parses it: `write_calls`. */
+  /** By the rule of src/perf/names.ts: `write_calls`, `energy-pkg`. */
   readonly name: string
   /** What a count of one means, for `events/NAME.unit`: `Bytes`. */
   readonly unit?: string
@@ -64,8 +65,6 @@ interface Counter {
   /** The value that is folded in already. */
   last: bigint
 }
-
-const FIT_NAME = /^[a-z_][a-z0-9_]*$/i
 
 const format: AttributeGroup = { name: 'format', attrs: [textAttribute('event', 'config:0-63')] }
 
@@ -119,20 +118,19 @@ function checkEvents<Target>({ name, events }: CountingPmu<Target>): void {
   const names = new Set(events.map(event => event.name))
   if (names.size < events.length)
     throw new ErrnoError('EINVAL', `PMU "${name}" has two events of one name: give each its own`)
-  const unfit = [...names].find(each => !FIT_NAME.test(each))
-  if (unfit !== undefined)
-    throw new ErrnoError('EINVAL', `Event name "${unfit}" is unfit: perf takes letters, digits and "_"`)
 }
 
 function countingPmu<Target>(made: CountingPmu<Target>, scope: Scope<Target>): Pmu {
   checkEvents(made)
   const { name, events } = made
   const attrs = events.flatMap((event, id) => eventAttributes(event, `event=${eventIdText(id)}`))
+  const groups: readonly AttributeGroup[] = [{ name: 'events', attrs }, format, ...scope.groups]
+  orThrow(eventsRefusal(groups))
   return {
     name,
     task_ctx_nr: scope.task_ctx_nr,
     capabilities: PERF_PMU_CAP_NO_INTERRUPT | PERF_PMU_CAP_NO_EXCLUDE,
-    attr_groups: [{ name: 'events', attrs }, format, ...scope.groups],
+    attr_groups: groups,
     event_init(event) {
       const { config } = event.attr
       const counted = config < BigInt(events.length) ? events[Number(config)] : undefined

@@ -8,6 +8,7 @@
 import { Failure } from '../abi/errno.js'
 import { log } from '../log.js'
 import { DEFAULT_MUX_INTERVAL_MS } from './mux-interval.js'
+import { pmuNameRefusal } from './names.js'
 import type { Pmu } from './pmu.js'
 
 /** A registered PMU and what the core keeps about it. */
@@ -36,16 +37,19 @@ export class PmuRegistry {
   readonly #listeners = new Set<(change: RegistryChange) => void>()
   readonly #revokers = new Set<(pmu: Pmu) => void>()
   readonly #firstType: number
+  readonly #isTaken: (name: string) => boolean
 
-  constructor(firstDynamicType = FIRST_DYNAMIC_TYPE) {
+  /** @param isTaken whether the running kernel has a PMU of this name, now */
+  constructor(firstDynamicType = FIRST_DYNAMIC_TYPE, isTaken: (name: string) => boolean = () => false) {
     this.#firstType = firstDynamicType
+    this.#isTaken = isTaken
   }
 
   /**
    * Adds a PMU.
    *
    * @param type its type, or -1 for the lowest free dynamic one
-   * @returns EINVAL for a name that cannot be a folder's, EEXIST for a name or a type that is taken
+   * @returns EINVAL for a name that perf cannot parse, EEXIST for a name or a type that is taken
    */
   register(pmu: Pmu, type = -1): RegisteredPmu | Failure {
     const refusal = this.#refusal(pmu, type)
@@ -105,10 +109,12 @@ export class PmuRegistry {
   }
 
   #refusal(pmu: Pmu, type: number): Failure | undefined {
-    if (!/^[^/\0]+$/.test(pmu.name) || pmu.name === '.' || pmu.name === '..')
-      return new Failure('EINVAL', `PMU name "${pmu.name}" cannot name a folder`)
+    const why = pmuNameRefusal(pmu.name)
+    if (why !== undefined) return new Failure('EINVAL', `PMU name "${pmu.name}" is unfit: ${why}`)
     if (!Number.isInteger(type) || type < -1 || type > MAX_TYPE)
       return new Failure('EINVAL', `PMU type ${type} is out of range (-1 for any, else 0 to ${MAX_TYPE})`)
+    if (this.#isTaken(pmu.name))
+      return new Failure('EEXIST', `the kernel has a PMU named "${pmu.name}": choose another name`)
     if (this.#byName.has(pmu.name))
       return new Failure('EEXIST', `a PMU named "${pmu.name}" is registered already`)
     const holder = this.#byType.get(type)

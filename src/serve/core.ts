@@ -25,8 +25,9 @@ import { LinuxTasks } from '../os/tasks.js'
 import { tracepointCounters } from '../os/tracepoints.js'
 import { PerfCore } from '../perf/core.js'
 import type { PerfEvent } from '../perf/event.js'
+import { eventsRefusal } from '../perf/names.js'
 import type { Refresher } from '../perf/pmu.js'
-import { PmuRegistry } from '../perf/registry.js'
+import { FIRST_DYNAMIC_TYPE, PmuRegistry } from '../perf/registry.js'
 import { GuestsCore } from '../sources/guests-core.js'
 import type { ToMain } from '../sources/messages.js'
 import type { Report } from '../sources/own/guarded-counts.js'
@@ -73,7 +74,7 @@ export class Core {
   /** @throws {ErrnoError} EEXIST or EINVAL when a PMU of the program has a name that is taken or unfit */
   constructor(options: CoreOptions, { own, send, report }: CoreEnvironment) {
     const { owner, allowOther, strict, maxHandles } = options
-    const registry = new PmuRegistry()
+    const registry = new PmuRegistry(FIRST_DYNAMIC_TYPE, name => hostPmus().some(pmu => pmu.name === name))
     this.tasks = new LinuxTasks(task => core.taskExited(task))
     const attrSize = knownAttrSize() ?? PERF_ATTR_SIZE
     const core = new PerfCore(new LinuxHost(this.tasks), registry, {
@@ -135,7 +136,7 @@ export class Core {
     try {
       for (const each of own.pmus) {
         const pmu = new OwnPmu(each, registered => registry.typeOf(registered), tell)
-        orThrow(registry.register(pmu))
+        orThrow(eventsRefusal(pmu.attr_groups) ?? registry.register(pmu))
         this.#unregister.push(() => registry.unregister(pmu))
       }
     } catch (error) {
