@@ -36,8 +36,11 @@ t.test('the PMU is registered beside the host PMU, with its terms and one CPU in
   t.equal(pmu.capabilities, 1, 'PERF_PMU_CAP_NO_INTERRUPT')
   t.same(files(pmu), {
     'events/exits': 'event=0x00\n',
+    'events/exits.per-pkg': '1\n',
     'events/io_exits': 'event=0x01\n',
+    'events/io_exits.per-pkg': '1\n',
     'events/remote_tlb_flush': 'event=0x2d\n',
+    'events/remote_tlb_flush.per-pkg': '1\n',
     'format/event': 'config:0-7\n',
     'format/vm': 'config1:0-31\n',
     'format/reason': 'config1:32-63\n',
@@ -51,6 +54,15 @@ t.test('the PMU is registered beside the host PMU, with its terms and one CPU in
   t.same(registry.list(), [])
 })
 
+t.test('an event on another CPU of the package is moved, and counts the same', async t => {
+  const { open, source, vm } = machine()
+  const [own, moved] = [open(), open({ cpu: 0 })]
+  t.equal(moved.cpu, CPU)
+  t.equal(moved.ctx, own.ctx)
+  for (const id of [0, 1]) source.happen(vm.vcpu(id), 'exits')
+  t.strictSame([read(own), read(moved)], [2n, 2n])
+})
+
 const refusals: readonly [what: string, event: What, expected: string][] = [
   ['sampling', { sample_period: 9n }, 'EINVAL: sample_period is 9: the PMU takes no samples; set it to 0'],
   [
@@ -58,7 +70,11 @@ const refusals: readonly [what: string, event: What, expected: string][] = [
     { exclude_guest: true },
     'EINVAL: exclude_guest is set: a statistic does not tell modes apart; leave it out',
   ],
-  ['another CPU', { cpu: 0 }, 'EINVAL: cpu is 0: whole VMs are counted on CPU 1 alone, as cpumask says'],
+  [
+    'a CPU of another package',
+    { cpu: 2 },
+    'EINVAL: cpu is 2: PMU "kvm_vm" counts on CPU 1, as cpumask says, and on online CPUs of its package',
+  ],
   [
     'no vm',
     { config1: 0n },
@@ -239,6 +255,7 @@ t.test('a bucket of a histogram is an event of its own, the bucket a term that m
   vms.add(vm)
   const pmu = new VmPmu(registry, { vms, arming: new Arming(), cpu: () => CPU, startTimeNow: () => 0n })
   t.equal(files(pmu)['events/halt_wait_hist'], 'event=0x37,bucket=?\n')
+  t.equal(files(pmu)['events/halt_wait_hist.per-pkg'], '1\n')
   t.notOk('events/wide_hist' in files(pmu), 'the term has 8 bits')
   const core = new PerfCore(fakeHost(), registry)
   const tryOpen = (config2: bigint) =>

@@ -3,6 +3,7 @@ import t from 'tap'
 import { ErrnoError, Failure, orThrow } from '../../src/abi/errno.js'
 import { attrOf } from '../../src/abi/perf-event-attr.js'
 import { type CountedEvent, cpuPmu, machinePmu, threadPmu } from '../../src/perf/counting-pmu.js'
+import type { PerfEvent } from '../../src/perf/event.js'
 import { perf_event_read_value } from '../../src/perf/event-file.js'
 import { disable, enable } from '../../src/perf/lifecycle.js'
 import type { Pmu } from '../../src/perf/pmu.js'
@@ -13,15 +14,19 @@ import { Setup } from './support/setup.js'
 function setup(pmu: Pmu) {
   const made = new Setup()
   const { type } = orThrow(made.registry.register(pmu))
-  const open = (config: bigint, { pid = made.task.tid, cpu = -1, ...attr } = {}) =>
+  const open = (
+    config: bigint,
+    { pid = made.task.tid, cpu = -1, leader = undefined as PerfEvent | undefined, ...attr } = {},
+  ) =>
     made.core.perf_event_open({
       attr: attrOf({ type, config, ...attr }),
       pid,
       cpu,
-      group_fd: -1,
+      group_fd: leader ?? -1,
       flags: 0n,
       caller: ROOT,
     })
+  made.host.offline.add(2)
   return { open, task: made.task }
 }
 
@@ -137,7 +142,12 @@ t.test('the files show ids by place, units and scales', async t => {
     'events/second.scale': '0.5\n',
     'format/event': 'config:0-63\n',
   })
-  t.equal(files(machinePmu({ name: 'made', events }))['/cpumask'], '0\n')
+  t.strictSame(files(machinePmu({ name: 'made', events: events.slice(0, 1) })), {
+    'events/first': 'event=0x00\n',
+    'events/first.per-pkg': '1\n',
+    'format/event': 'config:0-63\n',
+    '/cpumask': '0\n',
+  })
 })
 
 t.test('a list of events that perf could not name is refused', async t => {
@@ -158,12 +168,23 @@ t.test('each kind of PMU refuses what it does not count', async t => {
     [cpuPmu({ name: 'made', events: [event] }), [0n, { pid: -1, cpu: 1 }], undefined],
     [machinePmu({ name: 'made', events: [event] }), [0n], 'EINVAL'],
     [machinePmu({ name: 'made', events: [event] }), [0n, { pid: -1, cpu: 0 }], undefined],
-    [machinePmu({ name: 'made', events: [event] }), [0n, { pid: -1, cpu: 1 }], 'EINVAL'],
+    [machinePmu({ name: 'made', events: [event] }), [0n, { pid: -1, cpu: 1 }], undefined],
+    [machinePmu({ name: 'made', events: [event] }), [0n, { pid: -1, cpu: 2 }], 'EINVAL'],
+    [machinePmu({ name: 'made', events: [event] }), [0n, { pid: -1, cpu: 3 }], 'EINVAL'],
   ]
   for (const [pmu, args, errno] of refusals) {
     const opened = setup(pmu).open(...args)
     t.equal(opened instanceof Failure ? opened.code : undefined, errno, JSON.stringify([args[1], errno]))
   }
+})
+
+t.test('an event of a machine PMU is moved to its CPU before its group is looked at', async t => {
+  const { open } = setup(machinePmu({ name: 'made', events: [{ name: 'one', count: () => 0n }] }))
+  const [own, moved] = [0, 1].map(cpu => orThrow(open(0n, { pid: -1, cpu })))
+  t.equal(moved?.cpu, 0)
+  t.equal(moved?.ctx, own?.ctx)
+  const joined = orThrow(open(0n, { pid: -1, cpu: 1, leader: own }))
+  t.equal(joined.group_leader, own, 'a leader on another CPU of the package is on the same one')
 })
 
 t.test('a CPU PMU asks its function for the CPU of the event', async t => {

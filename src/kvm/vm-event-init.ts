@@ -5,6 +5,7 @@
 import { Failure } from '../abi/errno.js'
 import { PERF_ATTACH_TASK } from '../abi/perf-event.js'
 import type { PerfEvent } from '../perf/event.js'
+import { moveToCpu } from '../perf/one-cpu.js'
 
 const VM_MASK = 0xffff_ffffn
 
@@ -23,12 +24,12 @@ const invalid = (message: string): Failure => new Failure('EINVAL', message)
 /**
  * The process that an event is on: that of its thread, or for an event on a CPU the one that `vm` names.
  *
- * @param cpu the one CPU whose events count: on each it would count the same again
+ * @param cpu the one CPU to which events of its package are moved: on each they count the same
  */
 export function countedProcess(event: PerfEvent, cpu: number): CountedProcess | Failure {
   const vm = to_vm(event.attr.config1)
   const { target } = event.hw
-  if (event.attach_state !== PERF_ATTACH_TASK || !target) return processOnCpu(vm, event.cpu, cpu)
+  if (event.attach_state !== PERF_ATTACH_TASK || !target) return moveToCpu(event, cpu) ?? processOnCpu(vm)
   if (event.cpu >= 0)
     // The kernel would count while the thread is on that CPU; nothing tells user space when that is.
     return new Failure(
@@ -42,9 +43,7 @@ export function countedProcess(event: PerfEvent, cpu: number): CountedProcess | 
   return { tgid: target.tgid, isCounting: target.tid === target.tgid }
 }
 
-function processOnCpu(vm: number, wanted: number, cpu: number): CountedProcess | Failure {
-  if (wanted !== cpu)
-    return invalid(`cpu is ${wanted}: whole VMs are counted on CPU ${cpu} alone, as cpumask says`)
+function processOnCpu(vm: number): CountedProcess | Failure {
   if (vm === 0)
     return invalid('vm is missing: name the VM by the process id of its VMM, as vms/*/pid has it: vm=PID')
   return { tgid: vm, isCounting: true }

@@ -9,6 +9,7 @@
  */
 import { Failure, orThrow } from '../abi/errno.js'
 import type { PerfEvent } from '../perf/event.js'
+import { cpumaskAttribute } from '../perf/one-cpu.js'
 import type { AttributeGroup, Refresher, RefreshTarget } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
 import type { Arming } from './arming.js'
@@ -76,7 +77,7 @@ export class VmPmu extends StatisticPmu {
     return [
       { name: 'events', attrs: this.#events.attrs },
       { name: 'format', attrs: [format_attr_event, format_attr_vm, format_attr_reason, format_attr_bucket] },
-      { attrs: [{ name: 'cpumask', show: () => `${this.#options.cpu()}\n` }] },
+      { attrs: [cpumaskAttribute(this.#options.cpu)] },
     ]
   }
 

@@ -1,4 +1,5 @@
 /** This machine, as the perf core asks it: PerfHost of src/perf/task.ts. */
+import { readFileSync } from 'node:fs'
 import type { Caller } from '../abi/caller.js'
 import type { Failure } from '../abi/errno.js'
 import { hasCpu, parseCpuList } from './cpu-list.js'
@@ -26,6 +27,14 @@ export class LinuxHost {
 
   isCpuOnline(cpu: number): boolean {
     return hasCpu(onlineCpus(), cpu)
+  }
+
+  packageOf(cpu: number): number | undefined {
+    try {
+      return Number(readFileSync(`/sys/devices/system/cpu/cpu${cpu}/topology/physical_package_id`, 'latin1'))
+    } catch {
+      return undefined
+    }
   }
 
   clock(): bigint {

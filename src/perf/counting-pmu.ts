@@ -18,6 +18,7 @@ import { eventAttributes, eventIdText, textAttribute } from './attribute-files.j
 import { countBetween } from './count-between.js'
 import type { PerfEvent } from './event.js'
 import { eventsRefusal } from './names.js'
+import { cpumaskAttribute, moveToCpu } from './one-cpu.js'
 import type { AttributeGroup, Pmu, TaskContextNumber } from './pmu.js'
 
 /** A thread that is counted. */
@@ -55,6 +56,8 @@ export interface CountingPmu<Target> {
 interface Scope<Target> {
   readonly task_ctx_nr: TaskContextNumber
   readonly groups: readonly AttributeGroup[]
+  /** Whether its events count the same on every CPU of a package. */
+  readonly isPerPackage?: boolean
   targetOf(event: PerfEvent): Target | Failure
 }
 
@@ -123,7 +126,10 @@ function checkEvents<Target>({ name, events }: CountingPmu<Target>): void {
 function countingPmu<Target>(made: CountingPmu<Target>, scope: Scope<Target>): Pmu {
   checkEvents(made)
   const { name, events } = made
-  const attrs = events.flatMap((event, id) => eventAttributes(event, `event=${eventIdText(id)}`))
+  const { isPerPackage = false } = scope
+  const attrs = events.flatMap((event, id) =>
+    eventAttributes({ ...event, isPerPackage }, `event=${eventIdText(id)}`),
+  )
   const groups: readonly AttributeGroup[] = [{ name: 'events', attrs }, format, ...scope.groups]
   orThrow(eventsRefusal(groups))
   return {
@@ -195,12 +201,8 @@ const MACHINE_CPU = 0
 export const machinePmu = (made: CountingPmu<void>): Pmu =>
   countingPmu(made, {
     task_ctx_nr: 'perf_invalid_context',
-    groups: [{ attrs: [textAttribute('cpumask', String(MACHINE_CPU))] }],
-    targetOf: ({ cpu }) =>
-      cpu === MACHINE_CPU || cpu === -1
-        ? undefined
-        : new Failure(
-            'EINVAL',
-            `cpu is ${cpu}: PMU "${made.name}" counts on CPU ${MACHINE_CPU} alone, as cpumask says`,
-          ),
+    groups: [{ attrs: [cpumaskAttribute(() => MACHINE_CPU)] }],
+    isPerPackage: true,
+    // One on a thread is the core's to refuse.
+    targetOf: event => (event.hw.target ? undefined : moveToCpu(event, MACHINE_CPU)),
   })

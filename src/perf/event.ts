@@ -83,8 +83,8 @@ export class PerfEvent {
   /** Its own copy: enable_on_exec and the period change while it lives. */
   attr: perf_event_attr
   readonly pmu: Pmu
-  /** The CPU to count on, -1 for any. */
-  readonly cpu: number
+  /** The CPU to count on, -1 for any. A PMU's event_init() may move it: one-cpu.ts. */
+  cpu: number
   readonly hw: HwPerfEvent
   /** PERF_ATTACH_ bits. */
   attach_state: number

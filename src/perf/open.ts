@@ -136,7 +136,9 @@ function judgeEvent(env: OpenEnvironment, resolved: Resolved, event: PerfEvent):
 }
 
 function installEvent(env: OpenEnvironment, resolved: Resolved, event: PerfEvent): Failure | undefined {
-  const { host, task, cpu, leader } = resolved
+  const { host, task, leader } = resolved
+  // Its PMU may have moved it to another CPU than was asked for.
+  const { cpu } = event
   if (task?.isExited) return new Failure('ESRCH', `thread ${task.tid} has exited`)
   if (!task && !host.isCpuOnline(cpu)) return new Failure('ENODEV', `cpu ${cpu} is offline`)
   const ctx = env.contexts.find(task, cpu)

@@ -23,6 +23,8 @@ export interface PerfHost {
   /** CPUs are numbered below this. */
   readonly nr_cpu_ids: number
   isCpuOnline(cpu: number): boolean
+  /** Which package an online CPU is of, undefined where it does not say; absent: there is one package. */
+  packageOf?(cpu: number): number | undefined
   /** Monotonic nanoseconds: the time of per-CPU contexts. */
   clock(): bigint
   /** The thread with this id (0: the caller's own), or ESRCH. The result is held for the asker, who releases it. */

@@ -23,6 +23,8 @@ export function fakeHost(tasks: readonly Task[] = []): PerfHost {
   return {
     nr_cpu_ids: 4,
     isCpuOnline: () => true,
+    // Two packages: CPUs 0 and 1, and CPUs 2 and 3.
+    packageOf: cpu => cpu >> 1,
     clock: () => 0n,
     findTask: tid => tasks.find(task => task.tid === tid) ?? new Failure('ESRCH'),
     mayObserve: () => true,

@@ -52,6 +52,11 @@ export class FakeHost implements PerfHost {
     return !this.offline.has(cpu)
   }
 
+  /** CPU 3 is alone in its package. */
+  packageOf(cpu: number): number {
+    return cpu === 3 ? 1 : 0
+  }
+
   clock(): bigint {
     return this.time
   }
