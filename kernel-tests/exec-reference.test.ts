@@ -15,7 +15,7 @@ const stated: Record<string, string> = {
   exclude: 'the patch refuses five of the exclude bits itself, and knows nothing of exclude_host',
   branch: 'the patch refuses branch stacks, msr does not look',
   term: 'a term that has no effect on the event is refused, msr does not look',
-  cpu: 'which CPU a thread runs on cannot be followed from user space, so that cpu must be -1',
+  cpu: 'which CPU a thread runs on cannot be followed from user space, so that cpu must be -1, save for tracepoints',
   cgroup: 'a cgroup event is no task event: EOPNOTSUPP, before its descriptor is looked at',
   mmap: 'a file of FUSE cannot be mapped shared without a page cache: ENODEV',
   empty: 'FUSE answers a read or write of 0 bytes itself: 0',

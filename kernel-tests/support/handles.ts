@@ -2,11 +2,15 @@
 import { type Mounted, until } from './mounted.js'
 
 /** Opens a handle for an event on a thread; its path inside the mount. */
-export async function openHandle(mount: Mounted, event: string, tid: number, type = 'kvm'): Promise<string> {
-  const request = JSON.stringify({ type, config: event, pid: tid })
-  const { stdout } = await mount.sh(`exec 3<>control; echo '${request}' >&3; cat <&3`)
+export const openHandle = (mount: Mounted, event: string, tid: number, type = 'kvm'): Promise<string> =>
+  openRequest(mount, { type, config: event, pid: tid })
+
+/** The same for whatever request. */
+export async function openRequest(mount: Mounted, request: object): Promise<string> {
+  const text = JSON.stringify(request)
+  const { stdout } = await mount.sh(`exec 3<>control; echo '${text}' >&3; cat <&3`)
   const { path, error } = JSON.parse(stdout)
-  if (path === undefined) throw new Error(`${event} of thread ${tid}: ${error}`)
+  if (path === undefined) throw new Error(`${text}: ${error}`)
   return path
 }
 

@@ -34,7 +34,7 @@ const refusals: readonly [what: string, event: What, expected: string][] = [
   [
     'a thread on one CPU',
     { cpu: 2 },
-    'EOPNOTSUPP: cpu is 2: which CPU a thread runs on cannot be followed from user space; set it to -1',
+    "EOPNOTSUPP: cpu is 2: which CPU a thread runs on cannot be followed from user space; set it to -1, or count a tracepoint's event",
   ],
   ['an id behind the last', { config: 0x1fn }, "EINVAL: event 0x1f is none of this PMU's; see its events/"],
   [

@@ -241,6 +241,32 @@ t.test('an event of the kernel exists while its count is armed, and not longer',
   t.equal(source.get_event_count(first, 'kvm_pio'), 5n)
 })
 
+t.test('an event on one CPU is one of its own, with its times, and goes on where it stood', async t => {
+  const counters = new FakeCounters()
+  const source = new TracepointSource(catalogue, counters)
+  const thread = vcpu(101)
+  t.equal(source.onCpu(thread, 'none', 1), undefined)
+  const onCpu = source.onCpu(thread, 'kvm_pio', 1)
+  for (const [hits, total] of [
+    [3n, 3n],
+    [2n, 5n],
+  ] as const) {
+    onCpu?.configure_event(thread, true)
+    source.configure_event(thread, 'kvm_pio', true)
+    t.strictSame(counters.opened, [
+      { tid: 101, id: 5, cpu: 1 },
+      { tid: 101, id: 5 },
+    ])
+    counters.hit(101, 5, hits, 1)
+    counters.hit(101, 5, 100n, 0)
+    onCpu?.configure_event(thread, false)
+    source.configure_event(thread, 'kvm_pio', false)
+    t.equal(onCpu?.get_event_count(thread), total)
+    t.strictSame(onCpu?.timesOnCpu(thread), { enabled: 2n * total, running: total })
+  }
+  t.equal(source.get_event_count(thread, 'kvm_pio'), 205n)
+})
+
 t.test('configure_event() fails with what the kernel said', async t => {
   const counters = new FakeCounters()
   const source = new TracepointSource(catalogue, counters)

@@ -1,6 +1,6 @@
 /** What a perf event of these PMUs counts: a statistic of one vCPU, or one of a whole VM. */
 import { Failure } from '../abi/errno.js'
-import type { Refresher } from '../perf/pmu.js'
+import type { Refresher, TimesOnCpu } from '../perf/pmu.js'
 
 export interface Counted {
   /** For messages: `"exits" of vCPU thread 4711`. */
@@ -9,6 +9,8 @@ export interface Counted {
   readonly refresher: Refresher | undefined
   /** The statistic now, or when it was last kept; undefined where it cannot be read now: then no event begins or goes on. */
   get_event_count(): bigint | undefined
+  /** For an event on one CPU of its thread: as timesOnCpu() of a PMU. */
+  timesOnCpu?(): TimesOnCpu | undefined
   /** One more counts; refused where the source cannot. */
   arm(): Failure | undefined
   /** One less counts: for each arm() that was not refused, once. */

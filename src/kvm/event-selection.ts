@@ -36,6 +36,10 @@ export function withEvent<T extends object>(
 const EVENT_BITS = 8
 const EVENT_MASK = (1n << BigInt(EVENT_BITS)) - 1n
 const REASON_SHIFT = 32n
+const REASON_BITS = 32
+
+/** Keys of events are below this. */
+export const KEYS = 2 ** (EVENT_BITS + REASON_BITS)
 
 /**
  * The event id that a config selects. The patch's mask, GENMASK_ULL(0, 7), has its arguments swapped and is 0, so that

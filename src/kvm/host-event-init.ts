@@ -34,13 +34,15 @@ export function countedTask(event: PerfEvent): Task | Failure {
       'EOPNOTSUPP',
       'the PMU counts threads, no CPUs; give the thread id of a vCPU, as listed in vms/',
     )
-  if (event.cpu >= 0) {
-    // The kernel would count while the thread is on that CPU; nothing tells user space when that is.
-    const why = 'which CPU a thread runs on cannot be followed from user space'
-    return new Failure('EOPNOTSUPP', `cpu is ${event.cpu}: ${why}; set it to -1`)
-  }
   return target
 }
+
+/** Who counts does not know when the thread is on that CPU: EOPNOTSUPP. */
+export const notFollowed = (cpu: number): Failure =>
+  new Failure(
+    'EOPNOTSUPP',
+    `cpu is ${cpu}: which CPU a thread runs on cannot be followed from user space; set it to -1, or count a tracepoint's event`,
+  )
 
 /** The thread runs no vCPU: EINVAL. */
 export const noVcpu = (tid: number): Failure =>

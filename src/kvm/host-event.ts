@@ -11,6 +11,7 @@ import { wrap64 } from '../abi/struct.js'
 import { log } from '../log.js'
 import { countBetween } from '../perf/count-between.js'
 import type { PerfEvent } from '../perf/event.js'
+import type { TimesOnCpu } from '../perf/pmu.js'
 import { type Counted, unreadable } from './counted.js'
 
 /** What `pmu_private` holds. Counterpart: struct event_data of the patch. */
@@ -19,6 +20,8 @@ export class event_data {
   counted: Counted | undefined
   /** The statistic when the event stopped: it goes on for others, so that it cannot be looked up later. */
   stopped_count: bigint | undefined = undefined
+  /** Its times when it stopped, which stay when the vCPU goes. */
+  stopped_times: TimesOnCpu | undefined = undefined
 
   constructor(counted: Counted | undefined) {
     this.counted = counted
@@ -72,6 +75,7 @@ export function host_event_stop(event: PerfEvent, flags: number): void {
   const e_data = to_event_data(event)
   if (!isStopped(event)) {
     e_data.counted?.disarm()
+    e_data.stopped_times = e_data.counted?.timesOnCpu?.()
     e_data.stopped_count = e_data.counted?.get_event_count()
     event.hw.state |= PERF_HES_STOPPED
   }

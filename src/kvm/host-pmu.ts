@@ -14,7 +14,7 @@ import type { PmuRegistry } from '../perf/registry.js'
 import type { Task } from '../perf/task.js'
 import { format_attr_event, format_attr_reason } from './attributes.js'
 import type { EventNames } from './event-names.js'
-import { keepsAll, type Selectable, type SelectedEvent, selectEvent } from './event-selection.js'
+import { KEYS, keepsAll, type Selectable, type SelectedEvent, selectEvent } from './event-selection.js'
 import { MAX_EVENTS } from './event-table.js'
 import * as host from './host-event.js'
 import * as init from './host-event-init.js'
@@ -94,9 +94,12 @@ export class HostPmu extends StatisticPmu {
     const task = init.countedTask(event)
     if (task instanceof Failure) return task
     const selected = selectEvent(this.#events.cbs, attr)
-    if (selected instanceof Failure) return selected
+    // The patch refuses the CPU first.
+    if (selected instanceof Failure) return event.cpu < 0 ? selected : init.notFollowed(event.cpu)
     const vcpu = this.#options.vms.vcpuOf(task)
-    if (vcpu) return this.#count(event, vcpu, selected)
+    if (vcpu)
+      return event.cpu < 0 ? this.#count(event, vcpu, selected) : this.#countOnCpu(event, vcpu, selected)
+    if (event.cpu >= 0) return init.notFollowed(event.cpu)
     return this.#zeroRefusal(task) ?? this.take(event, undefined, this.#host_event_destroy)
   }
 
@@ -144,6 +147,15 @@ export class HostPmu extends StatisticPmu {
     if (strict || ofProcess.length === 0) return init.noVcpu(tid)
     const pending = ofProcess.flatMap(vm => vm.pending ?? [])
     return pending.length > 0 ? init.vcpusPending(tgid, pending) : undefined
+  }
+
+  /** Another event than that without a CPU, and another for each CPU. */
+  #countOnCpu(event: PerfEvent, vcpu: Vcpu, selected: SelectedEvent<kvm_event_cb>): Failure | undefined {
+    const { key, text, event: cb } = selected
+    const onCpu = cb.onCpu?.(vcpu, event.cpu)
+    if (!onCpu) return init.notFollowed(event.cpu)
+    const named = { name: `${cb.name ?? text} on CPU ${event.cpu}`, ...onCpu }
+    return this.#count(event, vcpu, { text, key: key + (event.cpu + 1) * KEYS, event: named })
   }
 
   #count(event: PerfEvent, vcpu: Vcpu, selected: SelectedEvent<kvm_event_cb>): Failure | undefined {

@@ -31,6 +31,7 @@ const callbacks = (name: string, arming: Arming): kvm_event_cb => ({
   get_event_count: vcpu => vcpu.vm.source.get_event_count(vcpu, name),
   configure_event: (vcpu, enable) => arming.configure_event(vcpu, name, enable),
   has_event: vcpu => servingSource(vcpu, name) !== undefined,
+  onCpu: (vcpu, cpu) => servingSource(vcpu, name)?.onCpu?.(vcpu, name, cpu),
   refresher: vcpu => servingSource(vcpu, name)?.refresher,
 })
 

@@ -6,7 +6,7 @@ import { Failure, orThrow } from '../abi/errno.js'
 import { PERF_HES_STOPPED, PERF_HES_UPTODATE, PERF_PMU_CAP_NO_INTERRUPT } from '../abi/perf-event.js'
 import { log } from '../log.js'
 import type { PerfEvent } from '../perf/event.js'
-import type { AttributeGroup, Pmu, Refresher, RefreshTarget } from '../perf/pmu.js'
+import type { AttributeGroup, Pmu, Refresher, RefreshTarget, TimesOnCpu } from '../perf/pmu.js'
 import type { PmuRegistry } from '../perf/registry.js'
 import { type Counted, unreadable } from './counted.js'
 import { EventNames } from './event-names.js'
@@ -69,6 +69,11 @@ export abstract class StatisticPmu implements Pmu {
 
   eventRefresher(event: PerfEvent): Refresher | undefined {
     return host.to_event_data(event).counted?.refresher
+  }
+
+  timesOnCpu(event: PerfEvent): TimesOnCpu | undefined {
+    const { counted, stopped_times } = host.to_event_data(event)
+    return counted ? counted.timesOnCpu?.() : stopped_times
   }
 
   /**

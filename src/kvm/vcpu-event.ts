@@ -8,9 +8,9 @@
 import type { Failure } from '../abi/errno.js'
 import { log } from '../log.js'
 import type { PerfEvent } from '../perf/event.js'
-import type { Refresher } from '../perf/pmu.js'
+import type { Refresher, TimesOnCpu } from '../perf/pmu.js'
 import type { Counted } from './counted.js'
-import type { Vcpu } from './vm.js'
+import type { CpuCount, Vcpu } from './vm.js'
 
 /** What the PMU asks of those who keep a statistic. Neither may block or call back. */
 export interface kvm_event_cb {
@@ -22,6 +22,10 @@ export interface kvm_event_cb {
   configure_event(vcpu: Vcpu, enable: boolean): Failure | undefined
   /** Whether this vCPU has the statistic; absent: every one has. */
   has_event?(vcpu: Vcpu): boolean
+  /** The same on one CPU alone; undefined: which CPU the vCPU's thread runs on is not known to who counts. */
+  onCpu?(vcpu: Vcpu, cpu: number): CpuCount | undefined
+  /** For what onCpu() gave: how long it was kept, and the vCPU's thread was there meanwhile. */
+  timesOnCpu?(vcpu: Vcpu): TimesOnCpu
   /** What brings this vCPU's statistic up to date, where something must; absent: nothing need. */
   refresher?(vcpu: Vcpu): Refresher | undefined
 }
@@ -50,6 +54,10 @@ export class VcpuEvent implements Counted {
 
   get_event_count(): bigint | undefined {
     return this.#cb.get_event_count(this.vcpu)
+  }
+
+  timesOnCpu(): TimesOnCpu | undefined {
+    return this.#cb.timesOnCpu?.(this.vcpu)
   }
 
   arm(): Failure | undefined {

@@ -3,7 +3,7 @@
  * Counterpart: struct kvm and struct kvm_vcpu, as far as the patch uses them.
  */
 import type { Failure } from '../abi/errno.js'
-import type { Refresher } from '../perf/pmu.js'
+import type { Refresher, TimesOnCpu } from '../perf/pmu.js'
 
 /** A vCPU. Its thread is known by id and start time together: ids are used again. */
 export interface Vcpu {
@@ -60,6 +60,14 @@ export interface Disturbance {
   readonly adds: ReadonlyMap<string, bigint>
 }
 
+/** An event of vCPUs, counted while their threads are on one CPU: as CountSource has it. */
+export interface CpuCount {
+  get_event_count(vcpu: Vcpu): bigint | undefined
+  configure_event(vcpu: Vcpu, enable: boolean): Failure | undefined
+  /** Nanoseconds for which it was switched on while the thread ran, and on that CPU. */
+  timesOnCpu(vcpu: Vcpu): TimesOnCpu
+}
+
 /** Where the counts of one VM come from. */
 export interface CountSource {
   /** `stats`, `qmp` ...: as --source names it. */
@@ -73,6 +81,8 @@ export interface CountSource {
    * whoever asks gets EIO. Where the VM has ended, or counting was switched off, the last value stays.
    */
   get_event_count(vcpu: Vcpu, event: string): bigint | undefined
+  /** The same of one CPU alone, where it can tell; absent, or undefined: it cannot. */
+  onCpu?(vcpu: Vcpu, event: string, cpu: number): CpuCount | undefined
   /** Switches counting on or off for this vCPU, or says why not; a source that always counts does nothing. */
   configure_event(vcpu: Vcpu, event: string, enable: boolean): Failure | undefined
   /** Present where counts must be fetched before get_event_count is current. */

@@ -8,6 +8,8 @@ import {
   PERF_EVENT_IOC_ENABLE,
   PERF_EVENT_IOC_SET_FILTER,
   PERF_FLAG,
+  PERF_FORMAT_TOTAL_TIME_ENABLED,
+  PERF_FORMAT_TOTAL_TIME_RUNNING,
   PERF_TYPE_SOFTWARE,
   PERF_TYPE_TRACEPOINT,
 } from '../abi/perf-event.js'
@@ -23,26 +25,28 @@ import { withTracefs } from './tracefs.js'
 /** Opened disabled: what comes before the filter is set must not count. */
 const disabled = setBits(0n, perf_event_attr_flags.disabled, 1n)
 
-function openEvent(type: number, config: number, tid: number): number {
+function openEvent(type: number, config: number, tid: number, cpu = -1): number {
   const attr = perf_event_attr_layout.encode({
     type,
     size: PERF_ATTR_SIZES.VER0,
     config: BigInt(config),
     flags: disabled,
+    read_format: PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING,
   })
-  return perf_event_open(attr, { pid: tid, cpu: -1, flags: PERF_FLAG.FD_CLOEXEC })
+  return perf_event_open(attr, { pid: tid, cpu, flags: PERF_FLAG.FD_CLOEXEC })
 }
 
 function checkThread({ tid, startTime }: CountedThread): void {
   if (threadStat(tid)?.startTime !== startTime) throw new ErrnoError('ESRCH', `Thread ${tid} has ended`)
 }
 
-const count = new BigUint64Array(1)
+/** The count, and the two times of read_format. */
+const value = new BigUint64Array(3)
 
 /** Perf events of the kernel on threads of this machine. */
 export const tracepointCounters: TracepointCounters = {
-  open({ id, filter }, thread) {
-    const fd = openEvent(PERF_TYPE_TRACEPOINT, id, thread.tid)
+  open({ id, filter }, thread, cpu) {
+    const fd = openEvent(PERF_TYPE_TRACEPOINT, id, thread.tid, cpu)
     try {
       checkThread(thread)
       if (filter !== undefined) ioctl(fd, PERF_EVENT_IOC_SET_FILTER, filter)
@@ -54,8 +58,12 @@ export const tracepointCounters: TracepointCounters = {
     }
   },
   read(fd) {
-    read(fd, count)
-    return count[0] ?? 0n
+    read(fd, value)
+    return value[0] ?? 0n
+  },
+  times(fd) {
+    read(fd, value)
+    return { enabled: value[1] ?? 0n, running: value[2] ?? 0n }
   },
   close,
 }

@@ -5,6 +5,9 @@
  * Enabled time grows while the state is INACTIVE or above, running time while it is ACTIVE. A member of a group
  * whose leader is off counts as off, whatever its own state: so the siblings' times are brought up to date
  * before their leader crosses that line.
+ *
+ * The times of an event on a thread and one CPU are its PMU's own, both of one moment, where it follows the thread: perf
+ * scales a count by their ratio, which must be 1 while the thread keeps to that CPU.
  */
 import {
   PERF_EVENT_STATE_ACTIVE,
@@ -32,9 +35,17 @@ export function updateTime(event: PerfEvent): void {
   const now = event.ctx.time()
   const delta = now - event.tstamp
   const state = effectiveState(event)
+  const before = event.times_on_cpu
+  const own = event.cpu >= 0 ? event.pmu.timesOnCpu?.(event) : undefined
+  event.times_on_cpu = own
+  event.tstamp = now
+  if (own && before && state >= PERF_EVENT_STATE_ACTIVE) {
+    event.total_time_enabled = wrap64(event.total_time_enabled + own.enabled - before.enabled)
+    event.total_time_running = wrap64(event.total_time_running + own.running - before.running)
+    return
+  }
   if (state >= PERF_EVENT_STATE_INACTIVE) event.total_time_enabled = wrap64(event.total_time_enabled + delta)
   if (state >= PERF_EVENT_STATE_ACTIVE) event.total_time_running = wrap64(event.total_time_running + delta)
-  event.tstamp = now
 }
 
 /** The same for all siblings of a leader. */

@@ -19,7 +19,7 @@ import {
 } from '../abi/perf-event.js'
 import type { perf_event_attr } from '../abi/perf-event-attr.js'
 import type { PerfEventContext, PmuContext } from './context.js'
-import type { Pmu } from './pmu.js'
+import type { Pmu, TimesOnCpu } from './pmu.js'
 import type { PerfHost, Task } from './task.js'
 
 /** A perf_event_state value. */
@@ -102,6 +102,8 @@ export class PerfEvent {
   tstamp = 0n
   total_time_enabled = 0n
   total_time_running = 0n
+  /** What its PMU said of its times at the last update of the totals, where it follows the thread. */
+  times_on_cpu: TimesOnCpu | undefined = undefined
   /** How many more overflows before the event is switched off (PERF_EVENT_IOC_REFRESH). */
   event_limit = 0
 

@@ -38,6 +38,12 @@ export interface Refresher {
   refresh(done: (failure?: Failure) => void): () => void
 }
 
+/** Nanoseconds that a thread was counted, and that it spent on one CPU meanwhile; u64. */
+export interface TimesOnCpu {
+  readonly enabled: bigint
+  readonly running: bigint
+}
+
 /** What an event that may not exist yet is to count. */
 export interface RefreshTarget {
   readonly attr: perf_event_attr
@@ -88,4 +94,10 @@ export interface Pmu {
   refresher?(target: RefreshTarget): Refresher | undefined
   /** Whose refresh must come before this event is started, stopped or read. */
   eventRefresher?(event: PerfEvent): Refresher | undefined
+  /**
+   * How long an event on a thread and one CPU was enabled and on that CPU, from origins of its own, as whoever follows the
+   * thread says. The core then places it wherever the thread is, and takes its times while it is placed from here;
+   * undefined: the core follows the thread itself. It must not throw.
+   */
+  timesOnCpu?(event: PerfEvent): TimesOnCpu | undefined
 }

@@ -5,7 +5,7 @@
  * between two reads: an event of a vCPU stays with the source that it was first armed by.
  */
 import type { Failure } from '../abi/errno.js'
-import type { CountSource, EventDescription, HistogramDescription, Vcpu } from '../kvm/vm.js'
+import type { CountSource, CpuCount, EventDescription, HistogramDescription, Vcpu } from '../kvm/vm.js'
 import type { Refresher } from '../perf/pmu.js'
 import { eventsOf, refresherOf } from './parts.js'
 
@@ -50,6 +50,10 @@ export class ComposedSource implements CountSource {
 
   get_event_count(vcpu: Vcpu, event: string): bigint | undefined {
     return this.partFor(vcpu, event)?.get_event_count(vcpu, event)
+  }
+
+  onCpu(vcpu: Vcpu, event: string, cpu: number): CpuCount | undefined {
+    return this.partFor(vcpu, event)?.onCpu?.(vcpu, event, cpu)
   }
 
   configure_event(vcpu: Vcpu, event: string, enable: boolean): Failure | undefined {

@@ -5,6 +5,8 @@ import type { TracepointCounters } from '../../../src/sources/tracepoint/tracepo
 interface Open {
   readonly tid: number
   readonly id: number
+  /** Where one CPU is counted. */
+  readonly cpu?: number
   readonly filter?: string
   count: bigint
 }
@@ -17,14 +19,20 @@ export class FakeCounters implements TracepointCounters {
   #lastFd = 100
 
   /** What is open now, in the order of opening. */
-  get opened(): { tid: number; id: number; filter?: string }[] {
+  get opened(): { tid: number; id: number; filter?: string; cpu?: number }[] {
     return [...this.#open.values()].map(({ count: _count, ...open }) => open)
   }
 
-  open: TracepointCounters['open'] = ({ id, filter }, { tid }) => {
+  open: TracepointCounters['open'] = ({ id, filter }, { tid }, cpu = -1) => {
     if (this.refusal) throw this.refusal
     this.#lastFd += 1
-    this.#open.set(this.#lastFd, { tid, id, ...(filter === undefined ? {} : { filter }), count: 0n })
+    this.#open.set(this.#lastFd, {
+      tid,
+      id,
+      ...(filter === undefined ? {} : { filter }),
+      ...(cpu < 0 ? {} : { cpu }),
+      count: 0n,
+    })
     return this.#lastFd
   }
 
@@ -34,12 +42,19 @@ export class FakeCounters implements TracepointCounters {
     return open.count
   }
 
+  /** A nanosecond for each hit, and as long again elsewhere. */
+  times(fd: number) {
+    const running = this.read(fd)
+    return { enabled: 2n * running, running }
+  }
+
   close(fd: number): void {
     if (!this.#open.delete(fd)) throw new ErrnoError('EBADF')
   }
 
-  /** A thread hits a tracepoint so many times. */
-  hit(tid: number, id: number, times: bigint): void {
-    for (const open of this.#open.values()) if (open.tid === tid && open.id === id) open.count += times
+  /** A thread hits a tracepoint so many times, on CPU 0 where nothing else is said. */
+  hit(tid: number, id: number, times: bigint, cpu = 0): void {
+    for (const open of this.#open.values())
+      if (open.tid === tid && open.id === id && (open.cpu ?? cpu) === cpu) open.count += times
   }
 }

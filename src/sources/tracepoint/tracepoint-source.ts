@@ -8,8 +8,9 @@
  */
 import { errnoOf, Failure } from '../../abi/errno.js'
 import { wrap64 } from '../../abi/struct.js'
-import type { CountSource, EventDescription, Vcpu } from '../../kvm/vm.js'
+import type { CountSource, CpuCount, EventDescription, Vcpu } from '../../kvm/vm.js'
 import { log } from '../../log.js'
+import type { TimesOnCpu } from '../../perf/pmu.js'
 import type { TracepointCatalogue, TracepointEvent } from './catalogue.js'
 
 /** A thread that is to be counted: the id alone may have become another's. */
@@ -17,21 +18,30 @@ export type CountedThread = Pick<Vcpu, 'tid' | 'startTime'>
 
 /** The kernel's perf events, as far as tracepoints are counted with them. */
 export interface TracepointCounters {
-  /** Begins to count the hits of one thread, 0 at first. Throws an ErrnoError: EACCES, EMFILE, ESRCH. */
-  open(event: Pick<TracepointEvent, 'id' | 'filter'>, thread: CountedThread): number
+  /** Begins to count the hits of one thread, on one CPU or with -1, the default, on all, 0 at first. Throws an ErrnoError: EACCES, EMFILE, ESRCH. */
+  open(event: Pick<TracepointEvent, 'id' | 'filter'>, thread: CountedThread, cpu?: number): number
   /** What was counted until now. Throws an ErrnoError. */
   read(fd: number): bigint
+  /** How long it has counted and the thread ran, and how long of that on the event's CPU. Throws an ErrnoError. */
+  times(fd: number): TimesOnCpu
   close(fd: number): void
 }
 
 interface Counter {
+  /** What it is of: the event on this CPU, -1 for all. */
+  readonly cpu: number
   /** What was counted before the last arming. */
   total: bigint
   /** What was counted when it was read last. */
   last: bigint
+  /** The times before the last arming, and now where they could be read. */
+  totalTimes: TimesOnCpu
+  lastTimes: TimesOnCpu
   /** The kernel's event, while armed. */
   fd: number | undefined
 }
+
+const noTimes: TimesOnCpu = { enabled: 0n, running: 0n }
 
 export class TracepointSource implements CountSource {
   readonly name = 'tracepoint'
@@ -55,26 +65,46 @@ export class TracepointSource implements CountSource {
   }
 
   get_event_count(vcpu: Vcpu, event: string): bigint | undefined {
-    if (!this.#byName.has(event)) return undefined
-    const counter = this.#counts.get(vcpu)?.get(event)
-    return counter === undefined ? 0n : this.#read(counter)
+    return this.#byName.has(event) ? this.#read(this.#counter(vcpu, event, -1)) : undefined
   }
 
   configure_event(vcpu: Vcpu, event: string, enable: boolean): Failure | undefined {
-    const counter = this.#counter(vcpu, event)
-    if (enable) return this.#arm(counter, vcpu, event)
-    this.#disarm(counter)
-    return undefined
+    return this.#configure(vcpu, event, -1, enable)
+  }
+
+  /** The kernel itself counts only while the thread is there. */
+  onCpu(_vcpu: Vcpu, event: string, cpu: number): CpuCount | undefined {
+    if (!this.#byName.has(event)) return undefined
+    return {
+      get_event_count: vcpu => this.#read(this.#counter(vcpu, event, cpu)),
+      configure_event: (vcpu, enable) => this.#configure(vcpu, event, cpu, enable),
+      timesOnCpu: vcpu => this.#times(this.#counter(vcpu, event, cpu)),
+    }
   }
 
   close(): void {
     for (const counter of this.#armed) this.#disarm(counter)
   }
 
-  #counter(vcpu: Vcpu, event: string): Counter {
+  #configure(vcpu: Vcpu, event: string, cpu: number, enable: boolean): Failure | undefined {
+    const counter = this.#counter(vcpu, event, cpu)
+    if (enable) return this.#arm(counter, vcpu, event)
+    this.#disarm(counter)
+    return undefined
+  }
+
+  #counter(vcpu: Vcpu, event: string, cpu: number): Counter {
+    const key = `${event}@${cpu}`
     const ofVcpu = this.#counts.get(vcpu) ?? new Map<string, Counter>()
-    const counter = ofVcpu.get(event) ?? { total: 0n, last: 0n, fd: undefined }
-    this.#counts.set(vcpu, ofVcpu.set(event, counter))
+    const counter = ofVcpu.get(key) ?? {
+      cpu,
+      total: 0n,
+      last: 0n,
+      totalTimes: noTimes,
+      lastTimes: noTimes,
+      fd: undefined,
+    }
+    this.#counts.set(vcpu, ofVcpu.set(key, counter))
     return counter
   }
 
@@ -83,7 +113,7 @@ export class TracepointSource implements CountSource {
     if (!tracepoint) return new Failure('EOPNOTSUPP', `No tracepoint counts "${event}"`)
     if (counter.fd !== undefined) return undefined
     try {
-      counter.fd = this.#counters.open(tracepoint, vcpu)
+      counter.fd = this.#counters.open(tracepoint, vcpu, counter.cpu)
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
       return new Failure(errnoOf(error), `Cannot count "${event}" of vCPU thread ${vcpu.tid}: ${why}`)
@@ -97,9 +127,22 @@ export class TracepointSource implements CountSource {
     if (fd === undefined) return
     // A count that cannot be read at the end is what it was when it last could be.
     counter.total = this.#read(counter) ?? counter.last
+    if (counter.cpu >= 0) counter.totalTimes = this.#times(counter)
     counter.fd = undefined
     this.#armed.delete(counter)
     this.#counters.close(fd)
+  }
+
+  #times(counter: Counter): TimesOnCpu {
+    const { totalTimes, fd } = counter
+    if (fd === undefined) return totalTimes
+    try {
+      const { enabled, running } = this.#counters.times(fd)
+      counter.lastTimes = { enabled: totalTimes.enabled + enabled, running: totalTimes.running + running }
+    } catch (error) {
+      log.sources('perf event %d: times: %s', fd, errnoOf(error))
+    }
+    return counter.lastTimes
   }
 
   #read(counter: Counter): bigint | undefined {
