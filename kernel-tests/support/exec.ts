@@ -13,7 +13,7 @@ const command = fileURLToPath(new URL('../../scripts/pmufs', import.meta.url))
 export const plainNode = { NODE_OPTIONS: '' }
 
 /** `pmufs exec` for a mount, as the start of a command line. */
-export const execOn = ({ dir }: Mounted): string => `${command} exec --mount ${dir} --`
+export const execOn = ({ dir }: Pick<Mounted, 'dir'>): string => `${command} exec --mount ${dir} --`
 
 /** Runs a shell script in which `$EXEC` is `pmufs exec` for the mount, and `$MNT` the mount. */
 export const runExec = (mount: Mounted, script: string) =>
