@@ -222,7 +222,7 @@ t.test('perf under pmufs exec', needs('root', 'fuse', 'kvm', 'gcc', 'perf'), asy
       const { counts, grown } = await stat('-C', cpus, ...event)
       t.strictSame(counts, [grown], cpus)
     }
-    // What perf takes of both is perf's affair: perf 6.1 heeds no .per-pkg file and adds them up, as it does RAPL's.
+    // What perf takes of both is perf's affair: perf 6.1 adds them up.
     const { counts, grown } = await stat('-C', '0,1', ...event)
     t.ok([grown, 2 * grown].includes(counts[0] ?? 0), `${counts[0]} of ${grown}: one or both`)
   })

@@ -140,7 +140,7 @@ t.test('what cannot be mounted is refused, and leaves nothing behind', needs('ro
     ],
     [
       { dir, pmus: [{ module: pmu, options: { name: 'a/b' } }] },
-      { code: 'EINVAL', message: /cannot name a folder/ },
+      { code: 'EINVAL', message: /PMU name "a\/b" is unfit/ },
     ],
     [
       { dir, kvm: { sources: [{ module: pmu }] } },

@@ -36,11 +36,8 @@ t.test('the PMU is registered beside the host PMU, with its terms and one CPU in
   t.equal(pmu.capabilities, 1, 'PERF_PMU_CAP_NO_INTERRUPT')
   t.same(files(pmu), {
     'events/exits': 'event=0x00\n',
-    'events/exits.per-pkg': '1\n',
     'events/io_exits': 'event=0x01\n',
-    'events/io_exits.per-pkg': '1\n',
     'events/remote_tlb_flush': 'event=0x2d\n',
-    'events/remote_tlb_flush.per-pkg': '1\n',
     'format/event': 'config:0-7\n',
     'format/vm': 'config1:0-31\n',
     'format/reason': 'config1:32-63\n',
@@ -255,7 +252,6 @@ t.test('a bucket of a histogram is an event of its own, the bucket a term that m
   vms.add(vm)
   const pmu = new VmPmu(registry, { vms, arming: new Arming(), cpu: () => CPU, startTimeNow: () => 0n })
   t.equal(files(pmu)['events/halt_wait_hist'], 'event=0x37,bucket=?\n')
-  t.equal(files(pmu)['events/halt_wait_hist.per-pkg'], '1\n')
   t.notOk('events/wide_hist' in files(pmu), 'the term has 8 bits')
   const core = new PerfCore(fakeHost(), registry)
   const tryOpen = (config2: bigint) =>

@@ -144,7 +144,6 @@ t.test('the files show ids by place, units and scales', async t => {
   })
   t.strictSame(files(machinePmu({ name: 'made', events: events.slice(0, 1) })), {
     'events/first': 'event=0x00\n',
-    'events/first.per-pkg': '1\n',
     'format/event': 'config:0-63\n',
     '/cpumask': '0\n',
   })

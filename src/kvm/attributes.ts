@@ -1,5 +1,5 @@
 /** The attribute files of the PMUs `kvm` and `kvm_vm`: their terms, and their events by these. */
-import { eventAttributes, eventIdText, perPackageAttribute, textAttribute } from '../perf/attribute-files.js'
+import { eventAttributes, eventIdText, textAttribute } from '../perf/attribute-files.js'
 import type { Attribute } from '../perf/pmu.js'
 import type { EventDescription, HistogramDescription } from './vm.js'
 
@@ -15,15 +15,13 @@ export const format_attr_bucket: Attribute = textAttribute('bucket', 'config2:0-
 /** The `reason` term: which bits of config1 take the reason, for an event that there is one of for each. */
 export const format_attr_reason: Attribute = textAttribute('reason', 'config1:32-63')
 
-/** The files of one event; `isPerPackage` for one that counts the same on every CPU. */
-export function counterAttributes(id: number, event: EventDescription, isPerPackage = false): Attribute[] {
+/** The files of one event. */
+export function counterAttributes(id: number, event: EventDescription): Attribute[] {
   const { reason } = event
   const reasonText = reason === undefined ? '' : `,reason=0x${reason.value.toString(16)}`
-  return eventAttributes({ ...event, isPerPackage }, `event=${eventIdText(id)}${reasonText}`)
+  return eventAttributes(event, `event=${eventIdText(id)}${reasonText}`)
 }
 
-/** The files of a histogram of a VM: whoever counts it must say which bucket. */
-export const histogramAttributes = (id: number, { name }: HistogramDescription): Attribute[] => [
-  textAttribute(name, `event=${eventIdText(id)},bucket=?`),
-  perPackageAttribute(name),
-]
+/** The file of a histogram: whoever counts it must say which bucket. */
+export const histogramAttribute = (id: number, { name }: HistogramDescription): Attribute =>
+  textAttribute(name, `event=${eventIdText(id)},bucket=?`)

@@ -2,7 +2,7 @@
 import { Failure } from '../abi/errno.js'
 import type { perf_event_attr } from '../abi/perf-event-attr.js'
 import type { Attribute } from '../perf/pmu.js'
-import { counterAttributes, histogramAttributes } from './attributes.js'
+import { counterAttributes, histogramAttribute } from './attributes.js'
 import type { EventNames } from './event-names.js'
 import { noEffect, type Selectable, selectEvent, withEvent } from './event-selection.js'
 import { EventTable } from './event-table.js'
@@ -69,8 +69,8 @@ export class VmPmuEvents {
     this.#events[id] = withEvent(this.#events[id], event, reason)
     const name = this.#eventNames.claim(event.name)
     const attrs = isHistogram(event)
-      ? histogramAttributes(id, { ...event, name })
-      : counterAttributes(id, { ...event, name }, true)
+      ? [histogramAttribute(id, { ...event, name })]
+      : counterAttributes(id, { ...event, name })
     this.#attrs = [...this.#attrs, ...attrs]
   }
 }

@@ -10,29 +10,20 @@ export const textAttribute = (name: string, value: string): Attribute => ({ name
 /** An event's id as users write it: two digits of lower-case hex. */
 export const eventIdText = (id: number): string => `0x${id.toString(16).padStart(2, '0')}`
 
-/** Its being there is what counts; the text is as in the kernel's files. */
-export const perPackageAttribute = (name: string): Attribute => textAttribute(`${name}.per-pkg`, '1')
-
 /** An event as its files describe it. */
 interface DescribedEvent {
   readonly name: string
   readonly unit?: string | undefined
   readonly scale?: string | undefined
-  /** Whether perf is to count it once for each package, on however many of its CPUs it is open. */
-  readonly isPerPackage?: boolean
 }
 
 /**
- * The files of one event: NAME, and NAME.unit and NAME.scale and NAME.per-pkg where it has them.
+ * The files of one event: NAME, and NAME.unit and NAME.scale where it has them.
  *
  * @param terms what selects it, as `event=0x16`
  */
-export const eventAttributes = (
-  { name, unit, scale, isPerPackage }: DescribedEvent,
-  terms: string,
-): Attribute[] => [
+export const eventAttributes = ({ name, unit, scale }: DescribedEvent, terms: string): Attribute[] => [
   textAttribute(name, terms),
   ...(unit === undefined ? [] : [textAttribute(`${name}.unit`, unit)]),
   ...(scale === undefined ? [] : [textAttribute(`${name}.scale`, scale)]),
-  ...(isPerPackage ? [perPackageAttribute(name)] : []),
 ]

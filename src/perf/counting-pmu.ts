@@ -56,8 +56,6 @@ export interface CountingPmu<Target> {
 interface Scope<Target> {
   readonly task_ctx_nr: TaskContextNumber
   readonly groups: readonly AttributeGroup[]
-  /** Whether its events count the same on every CPU of a package. */
-  readonly isPerPackage?: boolean
   targetOf(event: PerfEvent): Target | Failure
 }
 
@@ -126,10 +124,7 @@ function checkEvents<Target>({ name, events }: CountingPmu<Target>): void {
 function countingPmu<Target>(made: CountingPmu<Target>, scope: Scope<Target>): Pmu {
   checkEvents(made)
   const { name, events } = made
-  const { isPerPackage = false } = scope
-  const attrs = events.flatMap((event, id) =>
-    eventAttributes({ ...event, isPerPackage }, `event=${eventIdText(id)}`),
-  )
+  const attrs = events.flatMap((event, id) => eventAttributes(event, `event=${eventIdText(id)}`))
   const groups: readonly AttributeGroup[] = [{ name: 'events', attrs }, format, ...scope.groups]
   orThrow(eventsRefusal(groups))
   return {
@@ -202,7 +197,6 @@ export const machinePmu = (made: CountingPmu<void>): Pmu =>
   countingPmu(made, {
     task_ctx_nr: 'perf_invalid_context',
     groups: [{ attrs: [cpumaskAttribute(() => MACHINE_CPU)] }],
-    isPerPackage: true,
     // One on a thread is the core's to refuse.
     targetOf: event => (event.hw.target ? undefined : moveToCpu(event, MACHINE_CPU)),
   })

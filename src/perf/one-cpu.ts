@@ -3,8 +3,8 @@
  * the kernel's uncore drivers (arch/x86/events/intel/uncore.c, arch/x86/events/amd/uncore.c).
  *
  * As there, an event on another CPU of the same package is moved, before its context and its group are looked at: a leader
- * must be on the CPU that the event is moved to. What is opened on several CPUs counts on each in full; the event's file
- * NAME.per-pkg tells perf to take one of a package (perf 6.1 does not heed it).
+ * must be on the CPU that the event is moved to. What is opened on several CPUs counts on each in full. A file NAME.per-pkg,
+ * by which perf would take one of a package, has some of its versions take none where the package has no number, as on arm64.
  */
 import { Failure } from '../abi/errno.js'
 import type { PerfEvent } from './event.js'
