@@ -172,6 +172,11 @@ t.test('behind a server that is stopped', needs('root', 'fuse'), async t => {
     async () => (await shell(`test -e /proc/${client.pid}/fd/4`, '/')).exitCode === 0,
   )
   server.kill('SIGSTOP')
+  const threads = `grep -h ^State: /proc/${server.pid}/task/*/status`
+  await until(
+    'its threads stand still',
+    async () => (await shell(`${threads} | grep -qv stopped`, '/')).exitCode !== 0,
+  )
   client.stdin.write('\n')
   const [printed] = (await once(client.stdout, 'data')) as [Buffer]
   t.equal(String(printed), 'closed\n', 'close(2) does not wait')
