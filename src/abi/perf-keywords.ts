@@ -30,6 +30,7 @@ const others = words('event mem')
 const RAW_EVENT = /^r[0-9a-f]+$/i
 /** Modifiers, `u` of `cycles:u`. */
 const MODIFIERS = /^[ukhpPGHSDIWebRX]+$/
+const MODIFIERS_OF_ANY_CASE = new RegExp(MODIFIERS, 'i')
 
 /** Whether perf reads a name between slashes as a term of its own. */
 export const isPerfTerm = (name: string): boolean => terms.has(name)
@@ -44,6 +45,6 @@ export const isPerfEvent = (name: string): boolean =>
  */
 export function isPerfKeyword(name: string): boolean {
   const word = name.toLowerCase()
-  const isModifier = /^[ukhpgsdiwebrx]+$/.test(word)
-  return [events, terms, others].some(set => set.has(word)) || RAW_EVENT.test(word) || isModifier
+  const isWord = events.has(word) || terms.has(word) || others.has(word)
+  return isWord || RAW_EVENT.test(word) || MODIFIERS_OF_ANY_CASE.test(word)
 }

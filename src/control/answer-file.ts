@@ -30,7 +30,7 @@ export function checkLength(data: Uint8Array): void {
 
 /** Whether it asks nothing: many programs write a text and its newline one after the other. */
 export const isBlank = (data: Uint8Array): boolean =>
-  data.length <= MAX_REQUEST && Buffer.from(data).toString('latin1').trim() === ''
+  data.length <= MAX_REQUEST && data.every(byte => String.fromCharCode(byte).trim() === '')
 
 /** Runs a request and tells both outcomes apart without losing where it is parked. */
 export function settle<T>(run: () => MaybeLater<T>, onError: (error: unknown) => void): MaybeLater<T> {

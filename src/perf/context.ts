@@ -79,8 +79,8 @@ export class PerfEventContext {
 
   /** Whether an event of this context may be on its PMU where the context is now: event_filter_match(). */
   matchesCpu(event: PerfEvent): boolean {
-    const isFollowed = event.pmu.timesOnCpu?.(event) !== undefined
-    return event.cpu < 0 || isFollowed || this.task === undefined || this.#host.isOnCpu(event.cpu)
+    if (event.cpu < 0 || this.task === undefined) return true
+    return event.pmu.timesOnCpu?.(event) !== undefined || this.#host.isOnCpu(event.cpu)
   }
 
   /** The part of this context that belongs to a PMU. */

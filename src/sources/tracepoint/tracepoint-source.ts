@@ -27,6 +27,13 @@ export interface TracepointCounters {
   close(fd: number): void
 }
 
+/** An event on one CPU, or with -1 on all; `key` is its own among those of a vCPU. */
+interface CountedEvent {
+  readonly key: string
+  readonly event: string
+  readonly cpu: number
+}
+
 interface Counter {
   /** What it is of: the event on this CPU, -1 for all. */
   readonly cpu: number
@@ -65,20 +72,21 @@ export class TracepointSource implements CountSource {
   }
 
   get_event_count(vcpu: Vcpu, event: string): bigint | undefined {
-    return this.#byName.has(event) ? this.#read(this.#counter(vcpu, event, -1)) : undefined
+    return this.#byName.has(event) ? this.#count(vcpu, event) : undefined
   }
 
   configure_event(vcpu: Vcpu, event: string, enable: boolean): Failure | undefined {
-    return this.#configure(vcpu, event, -1, enable)
+    return this.#configure(vcpu, { key: event, event, cpu: -1 }, enable)
   }
 
   /** The kernel itself counts only while the thread is there. */
   onCpu(_vcpu: Vcpu, event: string, cpu: number): CpuCount | undefined {
     if (!this.#byName.has(event)) return undefined
+    const what = { key: `${event}@${cpu}`, event, cpu }
     return {
-      get_event_count: vcpu => this.#read(this.#counter(vcpu, event, cpu)),
-      configure_event: (vcpu, enable) => this.#configure(vcpu, event, cpu, enable),
-      timesOnCpu: vcpu => this.#times(this.#counter(vcpu, event, cpu)),
+      get_event_count: vcpu => this.#count(vcpu, what.key),
+      configure_event: (vcpu, enable) => this.#configure(vcpu, what, enable),
+      timesOnCpu: vcpu => this.#times(this.#counter(vcpu, what)),
     }
   }
 
@@ -86,15 +94,19 @@ export class TracepointSource implements CountSource {
     for (const counter of this.#armed) this.#disarm(counter)
   }
 
-  #configure(vcpu: Vcpu, event: string, cpu: number, enable: boolean): Failure | undefined {
-    const counter = this.#counter(vcpu, event, cpu)
-    if (enable) return this.#arm(counter, vcpu, event)
+  #configure(vcpu: Vcpu, what: CountedEvent, enable: boolean): Failure | undefined {
+    const counter = this.#counter(vcpu, what)
+    if (enable) return this.#arm(counter, vcpu, what.event)
     this.#disarm(counter)
     return undefined
   }
 
-  #counter(vcpu: Vcpu, event: string, cpu: number): Counter {
-    const key = `${event}@${cpu}`
+  #count(vcpu: Vcpu, key: string): bigint | undefined {
+    const counter = this.#counts.get(vcpu)?.get(key)
+    return counter === undefined ? 0n : this.#read(counter)
+  }
+
+  #counter(vcpu: Vcpu, { key, cpu }: CountedEvent): Counter {
     const ofVcpu = this.#counts.get(vcpu) ?? new Map<string, Counter>()
     const counter = ofVcpu.get(key) ?? {
       cpu,
