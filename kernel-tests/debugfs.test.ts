@@ -7,7 +7,7 @@ import { execa } from 'execa'
 import t from 'tap'
 import { debugfsView, readText } from '../src/os/debugfs.js'
 import { runExec } from './support/exec.js'
-import { vmFound } from './support/handles.js'
+import { ask, vmFound } from './support/handles.js'
 import { microVmm } from './support/micro-vmm.js'
 import { type Mounted, mounted, pmufs, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
@@ -37,13 +37,7 @@ function folderOf(pid: number | undefined) {
   }
 }
 
-/** Asks `control`: what it answers. */
-async function ask(mount: Mounted, request: object) {
-  const { stdout } = await mount.sh(`exec 3<>control; echo '${JSON.stringify(request)}' >&3; cat <&3`)
-  return JSON.parse(stdout) as { path: string; errno?: string; error?: string }
-}
-
-const read = async (mount: Mounted, path: string) =>
+const read = async (mount: Mounted, path: string | undefined) =>
   (await mount.sh(`cat ${path}/count ${path}/state`)).stdout
 
 t.test('it is no source where threads have other numbers than in its names', needs('root'), async t => {

@@ -3,19 +3,12 @@ import { spawn } from 'node:child_process'
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import t from 'tap'
+import { openRequest } from './support/handles.js'
 import { end, type Mounted, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
 import { perfStat, printed } from './support/perf.js'
 import { example } from './support/program.js'
 import { worker } from './support/worker.js'
-
-/** Opens a handle through `control`; its path in the mount. */
-async function openHandle(mount: Mounted, request: object): Promise<string> {
-  const { stdout } = await mount.sh(`exec 3<>control; echo '${JSON.stringify(request)}' >&3; cat <&3`)
-  const { path, error } = JSON.parse(stdout)
-  if (path === undefined) throw new Error(error)
-  return path
-}
 
 const countOf = async (mount: Mounted, handle: string) =>
   Number((await mount.sh(`cat ${handle}/count`)).stdout)
@@ -25,8 +18,8 @@ t.test('thread-io counts what a thread writes, exactly', needs('root', 'fuse', '
   const { pid, run } = worker(t)
   // The shell itself writes "done" once for each run.
   const write = () => run('for ((i = 0; i < 1000; i++)); do echo hello; done >/dev/null')
-  const calls = await openHandle(mount, { type: 'io', config: 'write_calls', pid })
-  const bytes = await openHandle(mount, { type: 'io', config: 'written', pid })
+  const calls = await openRequest(mount, { type: 'io', config: 'write_calls', pid })
+  const bytes = await openRequest(mount, { type: 'io', config: 'written', pid })
   t.equal((await mount.sh('cat sys/bus/event_source/devices/io/events/written.unit')).stdout, 'Bytes')
 
   await write()
@@ -59,7 +52,7 @@ t.test('http-requests counts what its program does, exactly', needs('root', 'fus
   const ask = async (times: number) => {
     for (let i = 0; i < times; i++) await (await fetch(`http://127.0.0.1:${port}/`)).text()
   }
-  const requests = await openHandle(mount, { type: 'http', config: 'requests', pid: -1, cpu: 0 })
+  const requests = await openRequest(mount, { type: 'http', config: 'requests', pid: -1, cpu: 0 })
   await ask(25)
   t.equal(await countOf(mount, requests), 25)
 
@@ -67,7 +60,7 @@ t.test('http-requests counts what its program does, exactly', needs('root', 'fus
   t.equal(printed(lines, 'http/requests/'), 40)
   t.equal(printed(lines, 'http/sent/'), 40 * 'You asked for /\n'.length)
 
-  const onThread = openHandle(mount, { type: 'http', config: 'requests', pid: process.pid })
+  const onThread = openRequest(mount, { type: 'http', config: 'requests', pid: process.pid })
   await t.rejects(onThread, { message: /whole CPUs only/ }, 'no thread has it')
 })
 
@@ -96,7 +89,7 @@ t.test('vmm-files counts guests by what their VMMs publish', needs('root', 'fuse
   const { pid, path, publish } = vmm('published')
   publish(1000, 5)
   await until('it is found', async () => (await mount.sh('ls vms')).stdout === 'published')
-  const handle = await openHandle(mount, { type: 'kvm', config: 'exits', pid })
+  const handle = await openRequest(mount, { type: 'kvm', config: 'exits', pid })
   t.equal((await mount.sh('cat vms/published/source vms/published/vcpu0/tid')).stdout, `file\n${pid}`)
   t.equal((await mount.sh('ls sys/devices/kvm/events')).stdout, 'exits\nio_exits\nmade_up')
   publish(13_345, 5)
@@ -118,7 +111,7 @@ t.test('vmm-files counts guests by what their VMMs publish', needs('root', 'fuse
 
   const second = vmm('second')
   second.publish(5, 0)
-  const of = await openHandle(mount, { type: 'kvm', config: 'exits', pid: second.pid })
+  const of = await openRequest(mount, { type: 'kvm', config: 'exits', pid: second.pid })
   second.publish(12, 0)
   t.equal(await countOf(mount, of), 7, 'a thread that is not known yet is looked for')
 

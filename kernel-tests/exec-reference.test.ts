@@ -6,21 +6,19 @@
 import { execa } from 'execa'
 import t from 'tap'
 import { compile, execOn, plainNode } from './support/exec.js'
+import { limits } from './support/limits.js'
 import { type Mounted, mounted } from './support/mounted.js'
 import { needs } from './support/needs.js'
 import { patience } from './support/patience.js'
 
 /** By the word in brackets that begins a line's subject: why it differs. */
 const stated: Record<string, string> = {
+  ...limits,
   exclude: 'the patch refuses five of the exclude bits itself, and knows nothing of exclude_host',
   branch: 'the patch refuses branch stacks, msr does not look',
   term: 'a term that has no effect on the event is refused, msr does not look',
   cpu: 'which CPU a thread runs on cannot be followed from user space, so that cpu must be -1, save for tracepoints',
   cgroup: 'a cgroup event is no task event: EOPNOTSUPP, before its descriptor is looked at',
-  mmap: 'a file of FUSE cannot be mapped shared without a page cache: ENODEV',
-  empty: 'FUSE answers a read or write of 0 bytes itself: 0',
-  fionread: 'the kernel answers it for every regular file, which a file of FUSE is',
-  fstat: 'an event of the kernel has no file type, a file of FUSE is a regular one',
   reopen: 'an event of the kernel cannot be opened by a path, a file of FUSE can',
   readv: 'FUSE makes one read of it, the kernel one for each piece',
 }
@@ -45,6 +43,7 @@ t.test('the live reference', needs('root', 'fuse', 'gcc', 'msr'), async t => {
   const mount: Mounted = await mounted(t, '--source', 'demo')
   const program = await compile(t, [
     'reference',
+    'reference-call',
     'reference-open',
     'reference-use',
     'reference-share',

@@ -8,7 +8,7 @@ import t from 'tap'
 import { debugfsView } from '../src/os/debugfs.js'
 import { kvmKind } from '../src/os/tracepoints.js'
 import { execOn, plainNode } from './support/exec.js'
-import { vmFound } from './support/handles.js'
+import { openRequest, vmFound } from './support/handles.js'
 import { microVmm } from './support/micro-vmm.js'
 import { type Mounted, mounted, shell, until } from './support/mounted.js'
 import { needs } from './support/needs.js'
@@ -18,14 +18,6 @@ import { qemu } from './support/qemu.js'
 import { sumOfStatistics } from './support/statistics.js'
 
 const BURST = 5000
-
-/** Opens an event through `control`: its handle's path. */
-async function open(mount: Mounted, request: object): Promise<string> {
-  const { stdout } = await mount.sh(`exec 3<>control; echo '${JSON.stringify(request)}' >&3; cat <&3`)
-  const { path, error } = JSON.parse(stdout)
-  if (path === undefined) throw new Error(`${JSON.stringify(request)}: ${error}`)
-  return path
-}
 
 async function read(mount: Mounted, paths: readonly string[]): Promise<number[]> {
   const { stdout } = await mount.sh(`cat ${paths.map(path => `${path}/count`).join(' ')}`)
@@ -65,7 +57,7 @@ t.test('four busy vCPUs', needs('root', 'fuse', 'kvm', 'gcc'), async t => {
     const names = ['remote_tlb_flush', 'remote_tlb_flush_requests', 'mmu_shadow_zapped', 'mmu_cache_miss']
     const before = names.map(truth)
     const paths: string[] = []
-    for (const config of names) paths.push(await open(mount, { ...onCpu, config, config1: pid }))
+    for (const config of names) paths.push(await openRequest(mount, { ...onCpu, config, config1: pid }))
     for (const vcpu of vmm.tids.keys()) await vmm.burst('mmio', vcpu, BURST)
     const grown = names.map((name, i) => truth(name) - (before[i] ?? Number.NaN))
     t.comment(names.map((name, i) => `${name} ${grown[i]}`).join(', '))
@@ -76,14 +68,16 @@ t.test('four busy vCPUs', needs('root', 'fuse', 'kvm', 'gcc'), async t => {
   t.test('the sum over the vCPUs is the count of the VM, exactly', async t => {
     for (const event of ['exits', 'insn_emulation', 'halt_exits']) {
       const parts: string[] = []
-      for (const tid of vmm.tids) parts.push(await open(mount, { type: 'kvm', config: event, pid: tid }))
+      for (const tid of vmm.tids)
+        parts.push(await openRequest(mount, { type: 'kvm', config: event, pid: tid }))
       const wholes = [
-        await open(mount, { ...onCpu, config: `${event},vm=${pid}` }),
-        await open(mount, { type: 'kvm_vm', config: event, pid }),
-        await open(mount, { type: 'kvm_vm', config: `${event},vm=${pid}`, pid }),
+        await openRequest(mount, { ...onCpu, config: `${event},vm=${pid}` }),
+        await openRequest(mount, { type: 'kvm_vm', config: event, pid }),
+        await openRequest(mount, { type: 'kvm_vm', config: `${event},vm=${pid}`, pid }),
       ]
       const others: string[] = []
-      for (const tid of vmm.tids) others.push(await open(mount, { type: 'kvm_vm', config: event, pid: tid }))
+      for (const tid of vmm.tids)
+        others.push(await openRequest(mount, { type: 'kvm_vm', config: event, pid: tid }))
       const before = truth(event)
       await Promise.all(['port', 'mmio', 'halt'].map((kind, i) => vmm.burst(kind, i, BURST + i)))
       for (const vcpu of vmm.tids.keys()) await vmm.burst('halt', vcpu, BURST + vcpu)
@@ -110,12 +104,12 @@ t.test('four busy vCPUs', needs('root', 'fuse', 'kvm', 'gcc'), async t => {
   })
 
   t.test('times are those of the CPU; a count of other CPUs, or of no VM, is refused', async t => {
-    const path = await open(mount, { ...onCpu, config: `exits,vm=${pid}` })
+    const path = await openRequest(mount, { ...onCpu, config: `exits,vm=${pid}` })
     await sleep(100)
     const { stdout } = await mount.sh(`cat ${path}/time_enabled ${path}/time_running`)
     for (const time of stdout.split('\n').map(Number)) t.ok(time >= 100_000_000, `${time} ns`)
     const refused = (request: object, why: RegExp) =>
-      t.rejects(open(mount, { ...onCpu, config: `exits,vm=${pid}`, ...request }), { message: why })
+      t.rejects(openRequest(mount, { ...onCpu, config: `exits,vm=${pid}`, ...request }), { message: why })
     await refused({ cpu: availableParallelism() }, /out of range|cpumask/)
     await refused({ config: 'exits' }, /vm is missing/)
     await refused({ config: 'exits,vm=1' }, /process 1 runs no VM/)
@@ -130,7 +124,7 @@ t.test('four busy vCPUs', needs('root', 'fuse', 'kvm', 'gcc'), async t => {
       { ...onCpu, config: `remote_tlb_flush_requests,vm=${pid}` },
     ]
     const paths: string[] = []
-    for (const request of requests) paths.push(await open(mount, request))
+    for (const request of requests) paths.push(await openRequest(mount, request))
     const statistics = ['insn_emulation', 'insn_emulation', 'remote_tlb_flush_requests']
     const before = statistics.map(truth)
     await vmm.burst('port', 3, BURST)
@@ -163,14 +157,14 @@ t.test('a QEMU guest with four vCPUs, counted through QMP', needs('root', 'fuse'
   const wholeBefore = await ownWhole()
   const parts: string[] = []
   for (const tid of await guest.tids())
-    parts.push(await open(mount, { type: 'kvm', config: 'exits', pid: tid }))
+    parts.push(await openRequest(mount, { type: 'kvm', config: 'exits', pid: tid }))
   const onCpu = { type: 'kvm_vm', pid: -1, cpu }
   const wholes = [
-    await open(mount, { ...onCpu, config: `exits,vm=${pid}` }),
-    await open(mount, { type: 'kvm_vm', config: 'exits', pid }),
+    await openRequest(mount, { ...onCpu, config: `exits,vm=${pid}` }),
+    await openRequest(mount, { type: 'kvm_vm', config: 'exits', pid }),
   ]
   const kept: string[] = []
-  for (const name of names) kept.push(await open(mount, { ...onCpu, config: `${name},vm=${pid}` }))
+  for (const name of names) kept.push(await openRequest(mount, { ...onCpu, config: `${name},vm=${pid}` }))
   t.strictSame(await read(mount, [...wholes, ...kept]), [0, 0, 0, 0], 'a paused guest stands still')
   await guest.qmp.cont()
   await sleep(patience(500))

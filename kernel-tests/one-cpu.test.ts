@@ -5,7 +5,7 @@ import t from 'tap'
 import { threadStat } from '../src/os/proc-stat.js'
 import { tracepointCounters, withKvmFormats } from '../src/os/tracepoints.js'
 import { parseFormat } from '../src/sources/tracepoint/catalogue.js'
-import { closeHandles, openRequest, vmFound } from './support/handles.js'
+import { closeHandles, openRequest, vcpusFound } from './support/handles.js'
 import { microVmm } from './support/micro-vmm.js'
 import { mounted } from './support/mounted.js'
 import { needs } from './support/needs.js'
@@ -18,7 +18,7 @@ t.test('a thread on one CPU', needed, async t => {
   const vmm = await microVmm(t)
   const tid = vmm.tids[0] ?? 0
   const mount = await mounted(t, '--source', 'auto')
-  await vmFound(mount, vmm.process.pid)
+  await vcpusFound(mount, vmm.process.pid)
   const pin = (cpu: number) => execa('taskset', ['-pc', String(cpu), String(tid)])
   const read = async (path: string, file: string) => Number((await mount.sh(`cat ${path}/${file}`)).stdout)
 

@@ -7,11 +7,15 @@ export const openHandle = (mount: Mounted, event: string, tid: number, type = 'k
 
 /** The same for whatever request. */
 export async function openRequest(mount: Mounted, request: object): Promise<string> {
-  const text = JSON.stringify(request)
-  const { stdout } = await mount.sh(`exec 3<>control; echo '${text}' >&3; cat <&3`)
-  const { path, error } = JSON.parse(stdout)
-  if (path === undefined) throw new Error(`${text}: ${error}`)
+  const { path, error } = await ask(mount, request)
+  if (path === undefined) throw new Error(`${JSON.stringify(request)}: ${error}`)
   return path
+}
+
+/** What `control` answers to a request. */
+export async function ask(mount: Mounted, request: object) {
+  const { stdout } = await mount.sh(`exec 3<>control; echo '${JSON.stringify(request)}' >&3; cat <&3`)
+  return JSON.parse(stdout) as { path?: string; errno?: string; error?: string }
 }
 
 /** Opens one handle for each event on a thread; their paths by event. */

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { execa } from 'execa'
 import { compile, execOn, plainNode } from './exec.js'
+import { limits } from './limits.js'
 import type { Mounted, Test } from './mounted.js'
 import { patience } from './patience.js'
 
@@ -16,19 +17,8 @@ export interface Cases {
   readonly end: number
 }
 
-/**
- * Differences that README states under Limits: by the word in brackets that begins a step, why it differs. A step that
- * differs without one of these fails.
- */
-const stated: Record<string, string> = {
-  empty: 'FUSE answers a read of 0 bytes itself: 0',
-  fionread: 'the kernel answers it for every regular file, which a file of FUSE is',
-  fstat: 'an event of the kernel has no file type, a file of FUSE is a regular one',
-  mmap: 'a file of FUSE cannot be mapped shared without a page cache: ENODEV',
-}
-
-/** A line is `KIND NUMBER.STEP what was done: what came of it`. */
-const isStated = (line: string): boolean => (/^\w+ \d+\.\d+ \[(\w+)\]/.exec(line)?.[1] ?? '') in stated
+/** A line is `KIND NUMBER.STEP what was done: what came of it`; one that differs and is not stated fails. */
+const isStated = (line: string): boolean => (/^\w+ \d+\.\d+ \[(\w+)\]/.exec(line)?.[1] ?? '') in limits
 
 const caseOf = (line: string): string => /^\w+ (\d+)/.exec(line)?.[1] ?? ''
 
@@ -64,7 +54,7 @@ function differences(kernel: readonly string[], ours: readonly string[]): Differ
 export async function compare(test: Test, mount: Pick<Mounted, 'dir'>) {
   const program = await compile(
     test,
-    ['random', 'random-attr', 'random-group', 'random-descriptor'],
+    ['random', 'reference-call', 'random-attr', 'random-group', 'random-descriptor'],
     '-pthread',
   )
   const types = ['/sys/devices/msr/type', `${mount.dir}/sys/devices/like_msr/type`]
